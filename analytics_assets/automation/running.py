@@ -1,0 +1,186 @@
+"""A run of some days, in this process and on Dagster's history, so that the UI shows it.
+
+Belongs here: what the command line, tests and scripts share to start a run and to learn how it went. Does not belong
+here: showing it (`console`) and schedules (`jobs`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analytics_assets.assets.catalog import resolve
+from analytics_assets.automation.identity import days_to_repeat
+from analytics_assets.automation.jobs import DAILY, days_to_run
+from analytics_assets.automation.runtime import Listener, StepReport, open_lake
+from analytics_assets.lake.days import Days
+from analytics_assets.lake.releases import Release, latest_release
+from analytics_assets.project.model import Project
+from analytics_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+INSTANCE_FILE = "dagster.yaml"
+EVENT_BATCH = "1000"
+RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """Say how a run went.
+
+    Attributes:
+        run_id: Dagster's id of the run.
+        days: The days that were computed.
+        success: Whether every step ended well.
+        reports: One a table, in the order in which they were finished.
+        failures: What failed, in words, by step.
+        unexpected: Whether a failure is none that the package foresees.
+        seconds: How long the run took, all in all.
+        release: The release that readers see after it.
+    """
+
+    run_id: str
+    days: Days
+    success: bool
+    reports: tuple[StepReport, ...]
+    failures: dict[str, str] = field(default_factory=dict)
+    unexpected: bool = False
+    seconds: float = 0.0
+    release: Release = field(default_factory=Release)
+
+
+def prepare_history(settings: Settings) -> Path:
+    """Make the folder of Dagster's history and let Dagster find it."""
+    history = settings.history
+    history.mkdir(parents=True, exist_ok=True)
+    if not (history / INSTANCE_FILE).exists():
+        shutil.copyfile(Path(__file__).with_name(INSTANCE_FILE), history / INSTANCE_FILE)
+    os.environ["DAGSTER_HOME"] = str(history)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
+    return history
+
+
+def table_count(project: Project, settings: Settings, select: str | None = None) -> int:
+    """Count the tables that a run will finish."""
+    names = set(resolve(project).contracts())
+    if select is None:
+        return len(names)
+    import dagster as dg
+
+    from analytics_assets.definitions import build_definitions
+
+    graph = build_definitions(project, settings).resolve_asset_graph()
+    return len(names & {key.to_user_string() for key in dg.AssetSelection.from_string(select).resolve(graph)})
+
+
+def run(
+    project: Project,
+    settings: Settings,
+    delivered: Days,
+    *,
+    select: str | None = None,
+    listener: Listener | None = None,
+    instance: dg.DagsterInstance | None = None,
+) -> tuple[RunOutcome, ...]:
+    """Run the daily job for some days of delivery, and again for the days whose visitors became known by it.
+
+    Args:
+        project: The project.
+        settings: Where its tables and history are.
+        delivered: Days of delivery; the days before them whose rows may come late are computed too.
+        select: Dagster's selection syntax, such as `fact_events+`; everything by default. The release is always made.
+        listener: Is told of every table as it is finished.
+        instance: Dagster's history; the one that the settings name by default.
+
+    Returns:
+        The run, and after it a run for each range of days that it asked for again.
+    """
+    if instance is None:
+        import dagster as dg
+
+        prepare_history(settings)
+        with dg.DagsterInstance.get() as opened:
+            return run(project, settings, delivered, select=select, listener=listener, instance=opened)
+    with open_lake(settings, project.name) as lake:
+        before = latest_release(lake)
+    first = _run_once(project, settings, days_to_run(project, delivered), select, listener, instance)
+    outcomes = [first]
+    if first.success and "map_identity" in first.release.versions:
+        with open_lake(settings, project.name) as lake:
+            repeated = days_to_repeat(lake, before, first.release, first.days)
+        outcomes += [_run_once(project, settings, days, "fact_events+", listener, instance) for days in repeated]
+    return tuple(outcomes)
+
+
+def _run_once(
+    project: Project,
+    settings: Settings,
+    days: Days,
+    select: str | None,
+    listener: Listener | None,
+    instance: dg.DagsterInstance,
+) -> RunOutcome:
+    import time
+
+    import dagster as dg
+    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+    from analytics_assets.definitions import build_definitions
+
+    reports: list[StepReport] = []
+
+    def hear(report: StepReport) -> None:
+        reports.append(report)
+        if listener:
+            listener(report)
+
+    started = time.perf_counter()
+    definitions = build_definitions(project, settings, listener=hear)
+    selection = None
+    if select is not None:
+        chosen = dg.AssetSelection.from_string(select) | dg.AssetSelection.assets(RELEASE)
+        selection = sorted(chosen.resolve(definitions.resolve_asset_graph()))
+    result = definitions.resolve_job_def(DAILY).execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        asset_selection=selection,
+        tags={ASSET_PARTITION_RANGE_START_TAG: str(days.first), ASSET_PARTITION_RANGE_END_TAG: str(days.last)},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    failures: dict[str, str] = {}
+    unexpected = False
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data and failure.user_failure_data.description:
+                failures[event.step_key or ""] = failure.user_failure_data.description
+            else:
+                unexpected = True
+                failures[event.step_key or ""] = _innermost(failure.error)
+        elif event.is_run_failure and not failures:
+            error = event.job_failure_data.error
+            failures["run"] = _innermost(error) if error else "the run failed"
+    with open_lake(settings, project.name) as lake:
+        release = latest_release(lake)
+    return RunOutcome(
+        run_id=result.run_id,
+        days=days,
+        success=result.success,
+        reports=tuple(reports),
+        failures=failures,
+        unexpected=unexpected,
+        seconds=time.perf_counter() - started,
+        release=release,
+    )
+
+
+def _innermost(error: object) -> str:
+    """Return the message of the error at the root of a chain."""
+    while (cause := getattr(error, "cause", None)) is not None:
+        error = cause
+    return str(getattr(error, "message", error)).strip()

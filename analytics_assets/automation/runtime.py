@@ -1,0 +1,93 @@
+"""What a run holds from its first table to its release: the lake, its lock, its engine, a folder for copies.
+
+Belongs here: the life of one run's resources, and what is told of its steps. Does not belong here: what a step does
+(`building`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analytics_assets.contracts.audit import Finding
+from analytics_assets.lake.duckdb import DuckDBEngine
+from analytics_assets.lake.lock import run_lock
+from analytics_assets.lake.tables import Lake
+from analytics_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Say what one step did to one table.
+
+    Attributes:
+        table: The table.
+        rows: Rows that it wrote; 0 where the step failed.
+        rejected: Of a staged table, rejected rows by main reason.
+        filtered: Of a raw table, rows that its source left out, by condition.
+        findings: What the audit found.
+        seconds: How long the step took.
+        engine_seconds: How much of that was spent inside queries and writes.
+        version: The version that was published; None where nothing was.
+        message: What a person should know: how a table followed its contract, or why the step failed.
+    """
+
+    table: str
+    rows: int
+    seconds: float
+    engine_seconds: float
+    version: int | None
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    filtered: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    message: str = ""
+
+
+Listener = Callable[[StepReport], None]
+
+
+def _nobody(_: StepReport) -> None:
+    """Listen to nothing."""
+
+
+@dataclass
+class Runtime:
+    """Hold what the steps of one run share."""
+
+    lake: Lake
+    run_id: str
+    folder: Path
+    listener: Listener
+    published: dict[str, int] = field(default_factory=dict)
+
+    def last_day(self, tables: Iterable[str]) -> dt.date | None:
+        """Return the last day that any of the tables has rows of."""
+        return max((day for table in tables if (day := self.lake.extent(table).last_day)), default=None)
+
+
+@contextmanager
+def open_runtime(
+    settings: Settings, project: str, run_id: str, waiting: Callable[[str], None], listener: Listener = _nobody
+) -> Iterator[Runtime]:
+    """Hold the lake for one run: nobody else writes to it until the run ends."""
+    root = settings.lake_root(project)
+    with (
+        run_lock(root, run_id, waiting),
+        tempfile.TemporaryDirectory(prefix="analytics_assets_") as folder,
+        open_lake(settings, project) as lake,
+    ):
+        yield Runtime(lake, run_id, Path(folder), listener)
+
+
+@contextmanager
+def open_lake(settings: Settings, project: str) -> Iterator[Lake]:
+    """Open a project's lake, with an engine, to read."""
+    engine = DuckDBEngine(settings.engine_memory, settings.threads)
+    try:
+        yield Lake(settings.lake_root(project), engine, settings.storage_options)
+    finally:
+        engine.close()

@@ -1,0 +1,250 @@
+"""The command line: run days, check a project, look at tables.
+
+Belongs here: commands, their options and exit codes. Does not belong here: the work (`automation`, `lake`) and how it
+is shown (`console`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from analytics_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from analytics_assets.contracts.model import Contract
+    from analytics_assets.lake.days import Days
+    from analytics_assets.lake.tables import Lake
+    from analytics_assets.project.model import Project
+
+_FAILED = 1
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+def _project_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--project",
+        "folder",
+        type=click.Path(path_type=Path),
+        help="The project's folder; ANALYTICS_PROJECT by default.",
+    )(command)
+
+
+def _load(folder: Path | None) -> tuple[Project, Settings]:
+    """Load the project, or say what is wrong with it and leave."""
+    from pydantic import ValidationError
+
+    from analytics_assets import console
+    from analytics_assets.project.loading import load_project
+    from analytics_assets.project.problems import ProjectError
+
+    try:
+        settings = Settings() if folder is None else Settings(project=folder)
+    except ValidationError as error:
+        console.problems([f"setting ANALYTICS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()])
+        sys.exit(_FAILED)
+    try:
+        return load_project(settings.project, settings.environment), settings
+    except ProjectError as error:
+        console.problems([str(problem) for problem in error.problems])
+        sys.exit(_FAILED)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Product analytics and experimentation as one Dagster asset graph."""
+
+
+@main.command()
+@_project_option
+@click.option("--from", "first", type=_DAY, help="First day of delivery; the project's first day by default.")
+@click.option("--to", "last", type=_DAY, help="Last day; the project's last day, or yesterday, by default.")
+@click.option("--select", help="Tables, in Dagster's selection syntax: 'fact_events', 'fact_events+', 'group:facts'.")
+def run(folder: Path | None, first: dt.datetime | None, last: dt.datetime | None, select: str | None) -> None:
+    """Compute some days, from the sources to a release."""
+    project, settings = _load(folder)
+    days = _days(project, first, last)
+    from analytics_assets import console
+    from analytics_assets.automation.running import run as run_days
+    from analytics_assets.automation.running import table_count
+    from analytics_assets.lake.errors import LakeError
+
+    try:
+        tables = table_count(project, settings, select)
+    except Exception as error:
+        raise click.BadParameter(f"{select}: {error}", param_hint="--select") from error
+    if not tables:
+        raise click.BadParameter(f"no table of this project is named by {select}", param_hint="--select")
+    console.err.print(f"{project.name}: {days}, {tables} tables")
+    try:
+        with console.progress(tables) as hear:
+            outcomes = run_days(project, settings, days, select=select, listener=hear)
+    except LakeError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped. Nothing of this run is released; run the days again.") from None
+    for place, outcome in enumerate(outcomes):
+        if place:
+            console.out.print(f"visitors became known who acted on {outcome.days}: computed again")
+        console.summary(outcome, settings.lake_root(project.name))
+    if not all(outcome.success for outcome in outcomes):
+        sys.exit(_FAILED)
+
+
+def _days(project: Project, first: dt.datetime | None, last: dt.datetime | None) -> Days:
+    """Return the days that were asked for; like a schedule, this reads the clock where no last day is given."""
+    from analytics_assets.lake.days import Days
+
+    yesterday = dt.datetime.now(ZoneInfo(project.time_zone)).date() - dt.timedelta(days=1)
+    begin = first.date() if first else project.first_day
+    end = last.date() if last else project.last_day or yesterday
+    latest = project.last_day or dt.datetime.now(ZoneInfo(project.time_zone)).date()
+    if begin < project.first_day:
+        raise click.BadParameter(
+            f"{begin} lies before the project's first day {project.first_day}", param_hint="--from"
+        )
+    if end > latest:
+        raise click.BadParameter(
+            f"{end} lies after {'the last day of the project' if project.last_day else 'today'}, {latest}",
+            param_hint="--to",
+        )
+    if end < begin:
+        raise click.BadParameter(f"{end} lies before the first day {begin}", param_hint="--to")
+    return Days(begin, end)
+
+
+@main.command()
+@_project_option
+def check(folder: Path | None) -> None:
+    """Say what is wrong with a project's files, and which tables it can feed."""
+    project, _ = _load(folder)
+    from analytics_assets import console
+    from analytics_assets.assets.catalog import resolve
+
+    graph = resolve(project)
+    groups: dict[str, list[str]] = {"raw": [contract.table for contract in graph.raw]}
+    for asset in graph.tables:
+        groups.setdefault(asset.group, []).append(asset.name)
+    ended = f" to {project.last_day}" if project.last_day else " on"
+    console.out.print(
+        f"{project.name}: {project.first_day}{ended}, days in {project.time_zone}, amounts in {project.currency}"
+    )
+    console.graph(groups, graph.absent)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Let a foreseeable failure end the command with its message."""
+    from analytics_assets.lake.errors import LakeError
+
+    try:
+        yield
+    except LakeError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _released(lake: Lake, project: Project, name: str) -> tuple[Contract, int]:
+    """Find a table in the newest release, or say which tables there are and leave."""
+    import difflib
+
+    from analytics_assets.assets.catalog import resolve
+    from analytics_assets.lake.releases import latest_release
+
+    release = latest_release(lake)
+    if not release.number:
+        raise click.ClickException(f"there is no release in {lake.root} yet: analytics-assets run makes one")
+    if name not in release.versions:
+        near = difflib.get_close_matches(name, release.versions, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise click.ClickException(
+            f"release {release.number} has no table {name}.{hint} It has: {', '.join(sorted(release.versions))}"
+        )
+    return resolve(project).contracts()[name], release.versions[name]
+
+
+@main.command()
+@_project_option
+def tables(folder: Path | None) -> None:
+    """List the tables of the newest release."""
+    project, settings = _load(folder)
+    from analytics_assets import console
+    from analytics_assets.assets.catalog import resolve
+    from analytics_assets.automation.runtime import open_lake
+    from analytics_assets.lake.releases import latest_release
+
+    with _reading(), open_lake(settings, project.name) as lake:
+        release = latest_release(lake)
+        contracts = resolve(project).contracts()
+        records = []
+        for name, version in release.versions.items():
+            extent = lake.extent(name, version)
+            records.append(
+                {
+                    "table": name,
+                    "rows": f"{extent.rows:,}",
+                    "days": f"{extent.first_day} to {extent.last_day}" if extent.first_day else "",
+                    "version": version,
+                    "grain": contracts[name].grain if name in contracts else "",
+                }
+            )
+    order = list(contracts)
+    records.sort(key=lambda record: order.index(str(record["table"])) if record["table"] in order else len(order))
+    console.rows(records)
+    console.out.print(f"release {release.number} of {project.name}, in {settings.lake_root(project.name)}")
+
+
+@main.command()
+@_project_option
+@click.argument("table")
+@click.option("--day", type=_DAY, help="Only rows of that day.")
+@click.option("--limit", default=10, show_default=True, help="How many rows.")
+def show(folder: Path | None, table: str, day: dt.datetime | None, limit: int) -> None:
+    """Show the first rows of a table, by its key."""
+    project, settings = _load(folder)
+    from analytics_assets import console
+    from analytics_assets.automation.runtime import open_lake
+    from analytics_assets.lake.days import Days
+
+    with _reading(), open_lake(settings, project.name) as lake:
+        contract, version = _released(lake, project, table)
+        if day and contract.day is None:
+            raise click.BadParameter(f"{table} is not kept by day", param_hint="--day")
+        rows = lake.read(contract, Days(day.date(), day.date()) if day else None, version)
+        order = [contract.day] if contract.day else []
+        records = lake.engine.rows(rows.order_by([*order, *contract.key]).limit(limit))
+        (total,) = lake.engine.rows(rows.aggregate(n=rows.count()))
+    console.rows(records, total=total["n"])
+
+
+@main.command()
+@_project_option
+@click.argument("table")
+@click.option("--reason", help="Only rows rejected for this reason.")
+@click.option("--limit", default=10, show_default=True, help="How many rows.")
+def rejected(folder: Path | None, table: str, reason: str | None, limit: int) -> None:
+    """Show the rejected rows of a table, with the reasons and the row as it came."""
+    project, settings = _load(folder)
+    from analytics_assets import console
+    from analytics_assets.assets.catalog import resolve
+    from analytics_assets.assets.staging import rejected_rows
+    from analytics_assets.automation.runtime import open_lake
+
+    known = resolve(project).contracts()
+    origin = known[table].accounts_for if table in known else None
+    name = (origin or table).removeprefix("staged_").removeprefix("raw_")
+    with _reading(), open_lake(settings, project.name) as lake:
+        contract, version = _released(lake, project, f"staged_{name}")
+        raw, raw_version = _released(lake, project, f"raw_{name}")
+        found = rejected_rows(lake.read(contract, version=version), lake.read(raw, version=raw_version), reason)
+        (total,) = lake.engine.rows(found.aggregate(n=found.count()))
+        records = lake.engine.rows(found.order_by(["delivery_day", "file", "row_number"]).limit(limit))
+    console.rows(
+        [{name: value for name, value in record.items() if value is not None} for record in records], total=total["n"]
+    )

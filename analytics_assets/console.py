@@ -1,0 +1,152 @@
+"""What the command line shows: progress, summaries, tables.
+
+Belongs here: turning outcomes into text for a terminal. Does not belong here: any decision, and any reading of data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from analytics_assets.automation.running import RunOutcome
+    from analytics_assets.automation.runtime import StepReport
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+_MAX_CELL = 60
+
+
+@contextmanager
+def progress(tables: int) -> Iterator[Callable[[StepReport], None]]:
+    """Show how many tables are done; give the function that is told of each."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<32}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("starting", total=tables)
+
+        def hear(report: StepReport) -> None:
+            bar.update(task, advance=1, description=report.table)
+
+        yield hear
+
+
+def _grid(*headers: str, numbers: int = 0) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, header in enumerate(headers):
+        table.add_column(header, justify="right" if place >= len(headers) - numbers else "left", overflow="fold")
+    return table
+
+
+def summary(outcome: RunOutcome, lake: str) -> None:
+    """Show what a run did: tables, rejected rows, checks that failed, time."""
+    table = _grid("table", "rows", "rejected", "seconds", "in engine", numbers=4)
+    for report in outcome.reports:
+        rejected = f"{sum(report.rejected.values()):,}" if report.rejected else ""
+        failed = report.version is None
+        table.add_row(
+            f"[red]{report.table} (not published)[/]" if failed else report.table,
+            f"{report.rows:,}",
+            rejected,
+            f"{report.seconds:.2f}",
+            f"{report.engine_seconds:.2f}",
+        )
+    out.print(table)
+    _counts(
+        "rejected rows", "reason", {r.table.removeprefix("staged_"): r.rejected for r in outcome.reports if r.rejected}
+    )
+    _counts("filtered rows", "condition", {r.table: r.filtered for r in outcome.reports if r.filtered})
+    for report in outcome.reports:
+        for finding in report.findings:
+            if not finding.holds:
+                colour = "red" if finding.severity == "error" else "yellow"
+                out.print(f"[{colour}]{finding.severity}[/] {report.table}, {finding.check}: {escape(str(finding))}")
+        if report.message and report.version is not None:
+            out.print(f"[cyan]note[/] {escape(report.message)}")
+    for step, message in outcome.failures.items():
+        err.print(f"[red]failed[/] {escape(step)}: {escape(message)}")
+    if outcome.unexpected:
+        err.print(f"This failure was not foreseen. The whole story is in the UI (make dev), run {outcome.run_id}.")
+    tables = sum(report.version is not None for report in outcome.reports)
+    rows = sum(report.rows for report in outcome.reports)
+    engine = sum(report.engine_seconds for report in outcome.reports)
+    state = "[green]done[/]" if outcome.success else "[red]failed[/]"
+    out.print(
+        f"{state}: {tables} tables, {rows:,} rows, {outcome.days} in {outcome.seconds:.1f} s "
+        f"({engine:.1f} s in the engine); "
+        f"readers see release {outcome.release.number}, in {escape(lake)}"
+    )
+
+
+def _counts(title: str, header: str, counts: Mapping[str, Mapping[str, int]]) -> None:
+    if not counts:
+        return
+    table = _grid("table", header, title, numbers=1)
+    for name, parts in counts.items():
+        for key, count in sorted(parts.items(), key=lambda item: -item[1]):
+            table.add_row(name, escape(key), f"{count:,}")
+    out.print(table)
+
+
+def graph(groups: Mapping[str, Sequence[str]], absent: Mapping[str, str]) -> None:
+    """Show which tables a project can feed, and why the others are absent."""
+    table = _grid("group", "tables")
+    for group, names in groups.items():
+        table.add_row(group, ", ".join(names))
+    out.print(table)
+    if absent:
+        missing = _grid("absent", "because")
+        for name, reason in absent.items():
+            missing.add_row(name, reason)
+        out.print(missing)
+
+
+def rows(records: Sequence[Mapping[str, Any]], *, total: int | None = None) -> None:
+    """Show rows; a wide table is shown a row a block."""
+    if not records:
+        out.print("no rows")
+        return
+    names = list(records[0])
+    cells = [[_cell(record[name]) for name in names] for record in records]
+    width = sum(max(len(name), *(len(row[place]) for row in cells)) + 2 for place, name in enumerate(names))
+    if width <= out.width:
+        table = _grid(*names)
+        for row in cells:
+            table.add_row(*map(escape, row))
+        out.print(table)
+    else:
+        longest = max(map(len, names))
+        for number, row in enumerate(cells, 1):
+            out.print(f"[dim]row {number}[/]")
+            for name, cell in zip(names, row, strict=True):
+                if cell:
+                    out.print(f"  [cyan]{name:<{longest}}[/]  {escape(cell)}", overflow="fold")
+    if total is not None and total > len(records):
+        out.print(f"[dim]{len(records)} of {total:,} rows[/]")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    text = str(value).replace("\n", "\\n")
+    return text if len(text) <= _MAX_CELL * 4 else f"{text[: _MAX_CELL * 4]} ... ({len(text):,} characters)"
+
+
+def problems(messages: Sequence[str]) -> None:
+    """Show what is wrong with a project."""
+    for message in messages:
+        err.print(f"[red]wrong[/] {escape(message)}")

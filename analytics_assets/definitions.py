@@ -1,0 +1,65 @@
+"""The front door: a project and the settings of a machine become Dagster definitions.
+
+Belongs here: putting the rooms together. Does not belong here: any work of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from analytics_assets.assets.catalog import resolve
+from analytics_assets.automation.building import RUNTIME, landing_definitions, release_definition, table_definition
+from analytics_assets.automation.jobs import DAILY, daily_job, daily_partitions
+from analytics_assets.automation.runtime import Listener, Runtime, open_runtime
+from analytics_assets.project.loading import load_project
+from analytics_assets.project.model import Project
+from analytics_assets.settings import Settings
+
+__all__ = ["DAILY", "build_definitions", "defs"]
+
+
+def build_definitions(
+    project: Project,
+    settings: Settings,
+    *,
+    listener: Listener | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """Build the asset graph that a project can feed.
+
+    Args:
+        project: What a team declared.
+        settings: Where this machine keeps tables and history.
+        listener: Is told of every table that a run finishes.
+        resource_overrides: Take the place of resources by name, for tests.
+    """
+    graph = resolve(project)
+    partitions = daily_partitions(project)
+
+    @dg.resource(description="The lake, held for one run")
+    def runtime(context: dg.InitResourceContext) -> Iterator[Runtime]:
+        log = context.log.info if context.log else print
+        told = {"listener": listener} if listener else {}
+        with open_runtime(settings, project.name, context.run_id or "no run", log, **told) as opened:
+            yield opened
+
+    return dg.Definitions(
+        assets=[
+            *landing_definitions(graph, project, partitions),
+            *(table_definition(asset, graph, project, partitions) for asset in graph.tables),
+            release_definition(graph, project),
+        ],
+        jobs=[daily_job(partitions)],
+        resources={RUNTIME: runtime, **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Load the project that the settings name; Dagster calls this when it opens the code location."""
+    settings = Settings()
+    return build_definitions(load_project(settings.project, settings.environment), settings)

@@ -1,0 +1,278 @@
+"""DuckDB, in process: the engine of one machine.
+
+Belongs here: every DuckDB call. Does not belong here: Delta (`tables`) and what a table means.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics_assets.lake.engine import (
+    FILE,
+    FILE_DAY,
+    MALFORMED,
+    ORDER,
+    PREFIX,
+    ROW_NUMBER,
+    CleanFile,
+    UnreadableError,
+    WrittenFile,
+)
+from analytics_assets.lake.errors import LakeError
+
+if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
+_NEVER = "\x1f\x1e never \x1e\x1f"
+_LONGEST_LINE = 1 << 28
+_CSV_BUFFER = 1 << 23
+_OPEN_FILES = 1_000
+_MAX_ROWS = 1 << 40
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _list(values: Sequence[str]) -> str:
+    return "[" + ", ".join(map(_text, values)) + "]"
+
+
+def _as_text(name: str, kind: str) -> str:
+    """Return the SQL that shows a typed value as the text that a CSV would hold."""
+    column = _quoted(name)
+    if kind in {"FLOAT", "DOUBLE"}:
+        # an id that passed through a spreadsheet comes as 17850.0, and is 17850
+        whole = f"{column} = floor({column}) AND abs({column}) < 9007199254740992"
+        return f"CASE WHEN {whole} THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
+    if kind == "BLOB":
+        return f"hex({column})"
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        return f"CAST(to_json({column}) AS VARCHAR)"
+    return f"CAST({column} AS VARCHAR)"
+
+
+class DuckDBEngine:
+    """Compute with DuckDB in this process, its session pinned to UTC.
+
+    Args:
+        memory: The most memory that it may use, such as `4GB`; beyond it, work goes to the temporary folder.
+        threads: How many threads; None for all cores.
+        folder: Where the temporary folder is made; None for the system's.
+    """
+
+    def __init__(self, memory: str, threads: int | None = None, folder: Path | None = None) -> None:
+        import ibis
+
+        # one SELECT a step: fused, an expression that is used ten times is computed ten times
+        ibis.options.sql.fuse_selects = False
+        self.seconds = 0.0
+        self._folder = tempfile.TemporaryDirectory(prefix="analytics_assets_", dir=folder)
+        self._names = 0
+        self._files = 0
+        settings: dict[str, Any] = {"memory_limit": memory, "temp_directory": self._folder.name}
+        if threads is not None:
+            settings["threads"] = threads
+        self.backend = ibis.duckdb.connect(**settings)
+        for statement in (
+            "SET TimeZone = 'UTC'",
+            f"SET partitioned_write_max_open_files = {_OPEN_FILES}",
+            "SET enable_object_cache = true",
+        ):
+            self.backend.raw_sql(statement)
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def _run(self, statement: str) -> list[tuple[Any, ...]]:
+        with self._clock():
+            return list(self.backend.con.execute(statement).fetchall())
+
+    def _new_name(self, name: str) -> str:
+        self._names += 1
+        return f"{name}_{self._names}"
+
+    def table(self, name: str, files: Sequence[str], types: Mapping[str, str], day: str | None) -> Table:
+        """Return the rows of Parquet files as a table; see `Engine.table`."""
+        import ibis
+
+        if not files:
+            return ibis.memtable([], schema=ibis.schema(dict(types)))
+        view = self._new_name(name)
+        hive = (
+            f", hive_partitioning = true, hive_types = {{{_quoted(day)}: DATE}}"
+            if day
+            else ", hive_partitioning = false"
+        )
+        columns = ", ".join(map(_quoted, types))
+        self._run(f"CREATE VIEW {_quoted(view)} AS SELECT {columns} FROM read_parquet({_list(list(files))}{hive})")  # noqa: S608
+        return self.backend.table(view)
+
+    def rows(self, expression: Table) -> list[dict[str, Any]]:
+        """Compute a small table; see `Engine.rows`."""
+        with self._clock():
+            answer: list[dict[str, Any]] = self.backend.to_pyarrow(expression).to_pylist()
+        return answer
+
+    def sql(self, expression: Table) -> str:
+        """Return the query as DuckDB's text; see `Engine.sql`."""
+        return str(self.backend.compile(expression, pretty=True))
+
+    def write(self, expression: Table, folder: str, day: str | None, stem: str) -> tuple[WrittenFile, ...]:
+        """Compute a table into Parquet files; see `Engine.write`."""
+        import duckdb
+
+        with self._clock():
+            self.backend._run_pre_execute_hooks(expression)  # noqa: SLF001 - registers in-memory tables, as execute does
+        query = self.backend.compile(expression)
+        options = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
+        if day:
+            target, options = (
+                folder,
+                f"{options}, PARTITION_BY ({_quoted(day)}), FILENAME_PATTERN '{stem}-{{uuid}}', APPEND",
+            )
+        else:
+            target = f"{folder}/{stem}.parquet"
+        try:
+            if "://" not in folder:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+            written = self._run(f"COPY ({query}) TO {_text(target)} ({options})")
+        except (OSError, duckdb.IOException) as error:
+            raise LakeError(
+                f"cannot write to {folder}: {_first_line(error)}. Give this user the right to write there and see that "
+                "the disk is not full, or name another folder in ANALYTICS_LAKE."
+            ) from error
+        return tuple(
+            WrittenFile(path, rows, size, dt.date.fromisoformat(partition[day]) if day else None)
+            for path, rows, size, _, _, partition in written
+            if rows or not day
+        )
+
+    def fingerprint(self, table: Table) -> str:
+        """Return a hash of a table's rows that does not depend on their order; see `Engine.fingerprint`."""
+        columns = ", ".join(map(_quoted, sorted(table.columns)))
+        query = self.backend.compile(table)
+        hashes = f"SELECT hash({columns}) AS h FROM ({query})"  # noqa: S608
+        ((rows, total, mixed),) = self._run(f"SELECT count(*), sum(h::HUGEINT), bit_xor(h) FROM ({hashes})")  # noqa: S608
+        return f"{rows}-{total or 0:x}-{mixed or 0:x}"
+
+    def columns(self, file: CleanFile) -> tuple[str, ...]:
+        """Return the names of the columns that a delivered file has; see `Engine.columns`."""
+        match file.kind:
+            case "csv":
+                return file.columns
+            case "jsonl":
+                keys = "unnest(json_keys(line))"
+                lines = f"SELECT line FROM {self._lines(file)} WHERE json_valid(line) AND json_type(line) = 'OBJECT'"  # noqa: S608
+                return tuple(key for (key,) in self._run(f"SELECT DISTINCT {keys} AS k FROM ({lines}) ORDER BY k"))  # noqa: S608
+            case _:
+                described = self._parquet_columns(file)
+                own = {ROW_NUMBER, MALFORMED} if file.kind == "text" else set()
+                return tuple(name for name in described if name not in own)
+
+    def _parquet_columns(self, file: CleanFile) -> dict[str, str]:
+        import duckdb
+
+        try:
+            described = self._run(f"DESCRIBE SELECT * FROM read_parquet({_text(str(file.path))})")  # noqa: S608
+        except duckdb.Error as error:
+            raise UnreadableError(_first_line(error)) from error
+        return {row[0]: row[1] for row in described}
+
+    def new_delivery(self, name: str, columns: Sequence[str]) -> str:
+        """Make a temporary table for delivered rows; see `Engine.new_delivery`."""
+        table = self._new_name(f"delivered_{name}")
+        own = {ORDER: "BIGINT", FILE: "VARCHAR", FILE_DAY: "DATE", ROW_NUMBER: "BIGINT", MALFORMED: "VARCHAR"}
+        held = [f"{_quoted(column)} VARCHAR" for column in columns]
+        held += [f"{PREFIX}{column} {kind}" for column, kind in own.items()]
+        self._run(f"CREATE TEMP TABLE {_quoted(table)} ({', '.join(held)})")
+        return table
+
+    def append(self, name: str, file: CleanFile, columns: Sequence[str]) -> None:
+        """Read a delivered file once, as text; see `Engine.append`."""
+        import duckdb
+
+        values, row_number, malformed, origin = self._delivered(file)
+        self._files += 1
+        day = f"DATE '{file.day}'" if file.day else "NULL"
+        chosen = [values.get(column, "NULL") for column in columns]
+        own = [f"{self._files} * {_MAX_ROWS} + {row_number}", _text(file.name), day, row_number, malformed]
+        try:
+            self._run(f"INSERT INTO {_quoted(name)} SELECT {', '.join([*chosen, *own])} FROM {origin}")  # noqa: S608
+        except duckdb.Error as error:
+            raise UnreadableError(_first_line(error)) from error
+
+    def delivery(self, name: str) -> Table:
+        """Return a table of delivered rows; see `Engine.delivery`."""
+        return self.backend.table(name)
+
+    def _delivered(self, file: CleanFile) -> tuple[dict[str, str], str, str, str]:
+        """Return the SQL of a file's columns as text, of its row numbers, of what is malformed, and of its rows."""
+        path = _text(str(file.path))
+        match file.kind:
+            case "csv":
+                types = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in file.columns)
+                longest = min(max(file.path.stat().st_size, _CSV_BUFFER), _LONGEST_LINE)
+                rows = (
+                    f"read_csv({path}, auto_detect = false, header = true, delim = {_text(file.delimiter)}, "
+                    f"quote = {_text(file.quote)}, escape = {_text(file.quote)}, columns = {{{types}}}, "
+                    f"nullstr = {_text(_NEVER)}, strict_mode = true, null_padding = false, parallel = false, "
+                    f"max_line_size = {longest})"
+                )
+                return {column: _quoted(column) for column in file.columns}, "row_number() OVER ()", "NULL", rows
+            case "jsonl":
+                # a line that is no JSON object is a malformed row, with its text
+                known = "json_valid(line) AND json_type(line) = 'OBJECT'"
+                values = {
+                    column: f"CASE WHEN {known} THEN json_extract_string(line, {_text('/' + _pointer(column))}) END"
+                    for column in self.columns(file)
+                }
+                malformed = f"CASE WHEN {known} THEN NULL ELSE 'not a JSON object: ' || line END"
+                return values, "row_number() OVER ()", malformed, f"{self._lines(file)} WHERE trim(line) <> ''"
+            case "text":
+                values = {column: _quoted(column) for column in self._parquet_columns(file)}
+                return values, ROW_NUMBER, MALFORMED, f"read_parquet({path})"
+            case _:
+                values = {column: _as_text(column, kind) for column, kind in self._parquet_columns(file).items()}
+                return values, "file_row_number + 1", "NULL", f"read_parquet({path}, file_row_number = true)"
+
+    def _lines(self, file: CleanFile) -> str:
+        return (
+            f"read_csv({_text(str(file.path))}, auto_detect = false, header = false, delim = '\x01', quote = '', "
+            f"escape = '', "
+            f"columns = {{'line': 'VARCHAR'}}, nullstr = {_text(_NEVER)}, max_line_size = {_LONGEST_LINE}, "
+            f"buffer_size = {_LONGEST_LINE}, parallel = false)"
+        )
+
+    def drop(self, name: str) -> None:
+        """Forget a temporary table; see `Engine.drop`."""
+        self._run(f"DROP TABLE IF EXISTS {_quoted(name)}")
+
+    def close(self) -> None:
+        """Let go of memory and temporary files; see `Engine.close`."""
+        self.backend.disconnect()
+        self._folder.cleanup()
+
+
+def _pointer(key: str) -> str:
+    """Escape a key for a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

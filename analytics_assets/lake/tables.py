@@ -1,0 +1,383 @@
+"""Delta tables under one root: read by days, staged, audited, and published in one atomic commit.
+
+Belongs here: how a table becomes visible, and how it follows a contract that grew. Does not belong here: computing
+(`engine`), the release of a whole run (`releases`), and whether a finding fails a run (`automation`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics_assets.contracts.audit import (
+    Audit,
+    audit_expression,
+    distinct_expressions,
+    read_audit,
+    sample_expressions,
+)
+from analytics_assets.lake.errors import LakeError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from ibis.expr.types import Table
+
+    from analytics_assets.contracts.model import Contract
+    from analytics_assets.lake.days import Days
+    from analytics_assets.lake.engine import Engine, WrittenFile
+
+RUN_ID = "run_id"
+_ONE_WRITER = "analytics_assets.publish"
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Hold rows that are written and not yet visible.
+
+    Attributes:
+        contract: What they promise.
+        files: The files that hold them.
+        days: The days that they replace; None: the whole table.
+        sql: The query that made them.
+    """
+
+    contract: Contract
+    files: tuple[WrittenFile, ...]
+    days: Days | None
+    sql: str
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(file.rows for file in self.files)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Say what a publication did.
+
+    Attributes:
+        version: The version of the table that shows the rows.
+        evolved: How the table followed its contract, in words; empty where it had not to.
+    """
+
+    version: int
+    evolved: str = ""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Say how large a table is."""
+
+    rows: int
+    first_day: dt.date | None
+    last_day: dt.date | None
+
+
+def arrow_schema(contract: Contract) -> pa.Schema:
+    """Return a contract's columns as an Arrow schema."""
+    import ibis
+
+    schema: pa.Schema = ibis.schema({column.name: column.type for column in contract.columns}).to_pyarrow()
+    return schema
+
+
+def conform(table: Table, contract: Contract) -> Table:
+    """Return the contract's columns in its order and with its types; a missing column is an error."""
+    import ibis
+
+    if missing := [column.name for column in contract.columns if column.name not in table.columns]:
+        raise LakeError(f"{contract.table} was computed without {', '.join(missing)}: its contract promises them.")
+    types = table.schema()
+    return table.select(
+        **{
+            column.name: table[column.name]
+            if types[column.name] == ibis.dtype(column.type)
+            else table[column.name].cast(column.type)
+            for column in contract.columns
+        }
+    )
+
+
+class Lake:
+    """Keep tables as Delta tables under one root.
+
+    Args:
+        root: A local folder or an `s3://` URL.
+        engine: What computes.
+        storage_options: Credentials and endpoint of a remote root, by the names that delta-rs uses.
+    """
+
+    def __init__(self, root: str, engine: Engine, storage_options: Mapping[str, str] | None = None) -> None:
+        self.root = root.rstrip("/")
+        self.engine = engine
+        self._options = dict(storage_options or {}) or None
+
+    def uri(self, name: str) -> str:
+        """Return where a table is kept."""
+        return f"{self.root}/{name}"
+
+    def open(self, name: str, version: int | None = None) -> DeltaTable | None:
+        """Open a table at a version, the newest by default; None where it does not exist."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        try:
+            return DeltaTable(self.uri(name), version=version, storage_options=self._options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LakeError(
+                f"cannot read table {name} in {self.root}: {_first_line(error)}. Check the rights on the folder and "
+                "that nothing but analytics-assets writes there."
+            ) from error
+
+    def version(self, name: str) -> int | None:
+        """Return a table's newest version; None where it does not exist."""
+        table = self.open(name)
+        return None if table is None else table.version()
+
+    def extent(self, name: str, version: int | None = None) -> Extent:
+        """Return how many rows a table has and which days, without reading it."""
+        import pyarrow as pa
+
+        table = self.open(name, version)
+        if table is None:
+            return Extent(0, None, None)
+        files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        partition = next(iter(table.metadata().partition_columns), None)
+        days = [file[f"partition.{partition}"] for file in files] if partition else []
+        return Extent(sum(file["num_records"] or 0 for file in files), min(days, default=None), max(days, default=None))
+
+    def read(self, contract: Contract, days: Days | None = None, version: int | None = None) -> Table:
+        """Read a table, or some days of it; a table that does not exist yet has no rows."""
+        import ibis
+
+        table = self.open(contract.table, version)
+        wanted = {column.name: column.type for column in contract.columns}
+        if table is None:
+            return ibis.memtable([], schema=ibis.schema(wanted))
+        stored = _arrow(table)
+        _evolution(contract, table, self.uri(contract.table))
+        pruning = None
+        if days is not None and contract.day is not None:
+            pruning = f"{contract.day} >= '{days.first}' AND {contract.day} <= '{days.last}'"
+        files = table.file_uris(file_pruning_predicate=pruning) if pruning else table.file_uris()
+        partition = next(iter(table.metadata().partition_columns), None)
+        types = {name: str(ibis.Schema.from_pyarrow(stored)[name]) for name in stored.names}
+        rows = self.engine.table(contract.table, files, types, partition)
+        missing = {name: ibis.null(kind) for name, kind in wanted.items() if name not in stored.names}
+        return conform(rows.mutate(**missing) if missing else rows, contract)
+
+    def stage(self, contract: Contract, rows: Table, days: Days | None = None) -> Staged:
+        """Write rows where nobody sees them yet."""
+        rows = conform(rows, contract)
+        if contract.day is not None:
+            if days is None:
+                raise LakeError(f"{contract.table} is kept by day: name the days that are written.")
+            rows = rows.filter(rows[contract.day].between(days.first, days.last))
+        order = ([contract.day] if contract.day else []) + list(contract.clustered_by)
+        sql = self.engine.sql(rows)
+        stem = uuid.uuid4().hex
+        files = self.engine.write(rows.order_by(order) if order else rows, self.uri(contract.table), contract.day, stem)
+        return Staged(contract, files, days if contract.day else None, sql)
+
+    def rows_of(self, staged: Staged) -> Table:
+        """Read staged rows."""
+        types = {column.name: column.type for column in staged.contract.columns}
+        return self.engine.table(
+            f"{staged.contract.table}_staged", [file.path for file in staged.files], types, staged.contract.day
+        )
+
+    def audit(self, staged: Staged, referenced: Mapping[str, Table]) -> Audit:
+        """Judge staged rows by their contract in one aggregate query; look closer only at rules that are broken."""
+        contract, rows = staged.contract, self.rows_of(staged)
+        audit = read_audit(self.engine.rows(audit_expression(rows, contract, referenced)), contract, referenced)
+        if all(finding.holds for finding in audit.findings):
+            return audit
+        samples = sample_expressions(rows, contract, referenced)
+        distinct = distinct_expressions(rows, contract, referenced)
+        findings = []
+        for finding in audit.findings:
+            closer = finding
+            if not finding.holds and finding.rule in samples:
+                shown = self.engine.rows(samples[finding.rule])
+                closer = replace(closer, samples=tuple(_shown(row) for row in shown))
+            if not finding.holds and finding.rule in distinct:
+                (row,) = self.engine.rows(distinct[finding.rule].name("n").as_table())
+                closer = replace(closer, distinct=row["n"])
+            findings.append(closer)
+        return replace(audit, findings=tuple(findings))
+
+    def discard(self, staged: Staged) -> None:
+        """Remove staged files that will not be published."""
+        if "://" in self.root:
+            return  # invisible leftovers; the vacuum takes them
+        for file in staged.files:
+            Path(file.path).unlink(missing_ok=True)
+
+    def publish(self, staged: Staged, run_id: str) -> Published:
+        """Make staged rows visible in one commit, replacing exactly their days.
+
+        A commit that another run wins is tried again on the newer table with the same files.
+        """
+        from deltalake import Schema, Transaction
+        from deltalake.exceptions import CommitFailedError, DeltaError
+        from deltalake.transaction import AddAction, CommitProperties, RemoveAction, create_table_with_add_actions
+
+        contract = staged.contract
+        uri = self.uri(contract.table)
+        partition: list[str] = [contract.day] if contract.day else []
+        schema = Schema.from_arrow(arrow_schema(contract))
+
+        def added(files: Sequence[WrittenFile]) -> list[AddAction | RemoveAction]:
+            return [
+                AddAction(
+                    os.path.relpath(file.path, uri) if "://" not in uri else file.path.removeprefix(f"{uri}/"),
+                    file.size,
+                    {contract.day: str(file.day)} if contract.day else {},
+                    0,
+                    True,  # noqa: FBT003 - data_change
+                    json.dumps({"numRecords": file.rows}),
+                )
+                for file in files
+            ]
+
+        def properties(version: int) -> CommitProperties:
+            # the transaction makes any two concurrent commits a conflict, those to different days included
+            return CommitProperties(
+                custom_metadata={RUN_ID: run_id}, app_transactions=[Transaction(_ONE_WRITER, version)]
+            )
+
+        evolved = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                table = self.open(contract.table)
+                if table is None:
+                    create_table_with_add_actions(
+                        uri,
+                        schema,
+                        [],
+                        partition_by=partition or None,
+                        storage_options=self._options,
+                        commit_properties=properties(0),
+                    )
+                    continue
+                if evolution := _evolution(contract, table, uri):
+                    everything = self.stage_all(contract)
+                    table.create_write_transaction(
+                        added(everything),
+                        "overwrite",
+                        schema,
+                        partition or None,
+                        commit_properties=properties(table.version() + 1),
+                    )
+                    evolved = f"{contract.table} followed its contract: {evolution}"
+                    continue
+                filters: list[tuple[str, str, Any]] | None = None
+                if staged.days is not None and contract.day is not None:
+                    filters = [
+                        (contract.day, ">=", str(staged.days.first)),
+                        (contract.day, "<=", str(staged.days.last)),
+                    ]
+                table.create_write_transaction(
+                    added(staged.files),
+                    "overwrite",
+                    schema,
+                    partition or None,
+                    filters,
+                    commit_properties=properties(table.version() + 1),
+                )
+                return Published(table.version() + 1, evolved)
+            except CommitFailedError:
+                continue
+            except (DeltaError, OSError) as error:
+                if "already exists" in str(error):  # another run made the table first
+                    continue
+                raise LakeError(
+                    f"cannot publish {contract.table} to {uri}: {_first_line(error)}. Nothing of this run became "
+                    "visible in it. Check the rights on the folder and the space on the disk, then run the days again."
+                ) from error
+        raise LakeError(
+            f"cannot publish {contract.table}: other runs won {_ATTEMPTS} times in a row. Run one at a time, then run "
+            "the days again."
+        )
+
+    def stage_all(self, contract: Contract) -> tuple[WrittenFile, ...]:
+        """Write a table anew, as its contract has it today, where nobody sees it yet."""
+        return self.engine.write(self.read(contract), self.uri(contract.table), contract.day, uuid.uuid4().hex)
+
+    def fingerprint(self, contract: Contract, version: int | None = None) -> str:
+        """Return a hash of a table's rows that does not depend on their order."""
+        return self.engine.fingerprint(self.read(contract, version=version))
+
+
+def _arrow(table: DeltaTable) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(table.schema().to_arrow())
+
+
+def _evolution(contract: Contract, table: DeltaTable, uri: str) -> str:
+    """Say in words how a stored table has to follow its contract; refuse what would lose or bend data."""
+    stored, wanted = _arrow(table), arrow_schema(contract)
+    partition = list(table.metadata().partition_columns)
+    refusals = []
+    if partition != ([contract.day] if contract.day else []):
+        refusals.append(f"it is kept by {partition or 'no day'}, the contract wants {contract.day or 'no day'}")
+    refusals += [f"the contract has no column {name}" for name in stored.names if name not in wanted.names]
+    changes = [f"gained {name}" for name in wanted.names if name not in stored.names]
+    for name in wanted.names:
+        if name in stored.names and (old := stored.field(name).type) != (new := wanted.field(name).type):
+            old_name, new_name = str(old), str(new)
+            if _widens(old, new):
+                changes.append(f"widened {name} from {old_name} to {new_name}")
+            elif not _same(old, new):
+                refusals.append(f"{name} is {old_name}, the contract wants {new_name}")
+    if refusals:
+        raise LakeError(
+            f"table {contract.table} in the lake does not fit its contract: {'; '.join(refusals)}. A column may be "
+            f"added or widened; anything else needs the table to be made anew: move {uri} away, then run all its days again."
+        )
+    return ", ".join(changes)
+
+
+def _same(old: pa.DataType, new: pa.DataType) -> bool:
+    """Say whether two Arrow types differ only in how Delta spells them."""
+    import pyarrow as pa
+
+    if pa.types.is_list(old) and pa.types.is_list(new):
+        return bool(old.value_type == new.value_type) or _same(old.value_type, new.value_type)
+    return str(old).removeprefix("large_").removesuffix("_view") == str(new)
+
+
+def _widens(old: pa.DataType, new: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    kinds = pa.types
+    if kinds.is_integer(old) and kinds.is_integer(new):
+        return bool(old.bit_width < new.bit_width)
+    if kinds.is_floating(old) and kinds.is_floating(new):
+        return bool(old.bit_width < new.bit_width)
+    if kinds.is_decimal(new):
+        digits = new.precision - new.scale
+        if kinds.is_decimal(old):
+            return bool(new.scale >= old.scale and digits >= old.precision - old.scale and new != old)
+        return kinds.is_integer(old) and bool(digits >= {8: 3, 16: 5, 32: 10, 64: 19}[old.bit_width])
+    return bool(kinds.is_date(old) and kinds.is_timestamp(new) and new.tz is None)
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.items())
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,71 @@
+"""Every environment variable that the package reads, in one typed class.
+
+Belongs here: what differs between machines. Does not belong here: what a team decides about its data (`project`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+class Settings(BaseSettings):
+    """Hold the settings of one machine.
+
+    >>> Settings(memory="2GB").memory
+    '2GB'
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ANALYTICS_", populate_by_name=True, frozen=True)
+
+    project: Path = Field(Path("examples/starter"), description="the project's folder")
+    lake: str | None = Field(
+        None, description="root of the tables: a folder or an s3:// URL; HOME/lake/PROJECT by default"
+    )
+    memory: str | None = Field(
+        None, description="most memory of the engine, such as 4GB; half of the machine's by default"
+    )
+    threads: int | None = Field(None, ge=1, description="threads of the engine; all cores by default")
+    dagster_home: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("DAGSTER_HOME"),
+        description="Dagster's history; .dagster_home here by default",
+    )
+
+    @property
+    def history(self) -> Path:
+        """The folder of Dagster's history, absolute."""
+        return (self.dagster_home or Path.cwd() / ".dagster_home").absolute()
+
+    def lake_root(self, project: str) -> str:
+        """Return the root of a project's tables."""
+        root = self.lake or str(self.history.parent / "lake" / project)
+        return root if "://" in root else str(Path(root).absolute())
+
+    @property
+    def engine_memory(self) -> str:
+        """The most memory of the engine."""
+        return self.memory or f"{_machine_memory() // 2 // 2**20}MiB"
+
+    @property
+    def storage_options(self) -> Mapping[str, str]:
+        """Credentials and endpoint of a remote lake: the usual `AWS_*` variables."""
+        return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that a project's paths may name."""
+        return os.environ
+
+
+def _machine_memory() -> int:
+    """Return the bytes of memory that this process may use: the cgroup's limit, or the machine's."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [int(text) for path in _CGROUP_LIMITS if path.is_file() and (text := path.read_text().strip()).isdigit()]
+    return min([physical, *limits])

@@ -1,0 +1,1 @@
+"""Delivered files: where they come from and how they become readable."""

@@ -1,0 +1,149 @@
+"""The files of a source: found, fetched, and made readable for the engine.
+
+Belongs here: paths, wildcards, days in names, and which file misses which column. Does not belong here: what is in a
+file's rows (`landing`) and bytes (`text`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analytics_assets.lake.engine import CleanFile, Engine, UnreadableError
+from analytics_assets.project.model import DAY_IN_PATH, Source
+from analytics_assets.sources.errors import SourceError
+from analytics_assets.sources.text import CsvDialect, as_utf8, csv_header, fetch, read_csv_carefully
+
+if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
+    from analytics_assets.lake.days import Days
+
+_WILDCARD = re.compile(r"[*?\[{]")
+
+
+def find(name: str, source: Source, days: Days) -> tuple[tuple[str, dt.date | None], ...]:
+    """List the files that a source delivered on some days, each with the day in its name.
+
+    Raises:
+        SourceError: Where a file is missing and the source is not optional.
+    """
+    if source.day_form is None:
+        found = [(url, None) for url in _matching(source.path)]
+        if not found and not source.optional:
+            raise SourceError(
+                f"source {name}: no file {source.path}. Put it there, mend `path`, or say `optional: true`."
+            )
+        return tuple(found)
+    dated: list[tuple[str, dt.date | None]] = []
+    missing: list[str] = []
+    for day in days:
+        path = DAY_IN_PATH.sub(day.strftime(source.day_form), source.path)
+        files = _matching(path)
+        missing += [] if files else [path]
+        dated += [(url, day) for url in files]
+    if missing and not source.optional:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SourceError(
+            f"source {name}: no file {missing[0]}{more}. Have it delivered, run other days, or say `optional: true`."
+        )
+    return tuple(dated)
+
+
+def _matching(path: str) -> list[str]:
+    if "://" not in path:
+        return sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path] * Path(path).is_file()  # noqa: PTH207
+    import fsspec
+
+    system, _ = fsspec.url_to_fs(path)
+    protocol = path.split("://", maxsplit=1)[0]
+    found = system.glob(path) if glob.has_magic(path) else [path] * bool(system.exists(path))
+    return sorted(url if "://" in url else f"{protocol}://{url.lstrip('/')}" for url in map(str, found))
+
+
+def _short(url: str, source: Source) -> str:
+    """Name a file by what follows the fixed part of the source's path, the same on every machine."""
+    special = _WILDCARD.search(source.path)
+    fixed = source.path[: special.start()] if special else source.path
+    return url.removeprefix(fixed[: fixed.rfind("/") + 1])
+
+
+def make_readable(name: str, source: Source, days: Days, folder: Path) -> Iterator[CleanFile]:
+    """Yield the files of some days as the engine can read them; copies, where any are needed, go to a folder."""
+    for url, day in find(name, source, days):
+        local = fetch(url, folder)
+        file = CleanFile(local, _short(url, source), source.format, day=day)
+        if source.format == "parquet":
+            yield file
+            continue
+        clean = as_utf8(local, folder, source.encoding)
+        dialect = CsvDialect(source.delimiter, source.quote)
+        columns = csv_header(clean, dialect) if source.format == "csv" else ()
+        yield replace(file, path=clean, columns=columns, delimiter=source.delimiter, quote=source.quote)
+
+
+def _read_one(engine: Engine, name: str, file: CleanFile, columns: Sequence[str], folder: Path) -> None:
+    try:
+        engine.append(name, file, columns)
+    except UnreadableError as error:
+        if file.kind != "csv":
+            raise SourceError(
+                f"{file.name}: it cannot be read as {file.kind}: {error}. Have it delivered again, or mend `format`."
+            ) from error
+        # what a strict reader refuses is read row by row, so that no row is lost
+        dialect = CsvDialect(file.delimiter, file.quote)
+        careful = read_csv_carefully(file.path, file.columns, dialect, folder / f"{file.path.stem}_{id(file)}.parquet")
+        engine.append(name, replace(file, path=careful, kind="text"), columns)
+
+
+def read(
+    name: str, source: Source, days: Days, engine: Engine, folder: Path
+) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
+    """Read a source's files of some days once, as text.
+
+    Returns:
+        The rows, the delivered columns, and the names of the files without rows.
+
+    Raises:
+        SourceError: Where a file is missing, cannot be read, or misses a column that a feed speaks of.
+    """
+    files = tuple(make_readable(name, source, days, folder))
+    columns: dict[str, None] = {}
+    for file in files:
+        try:
+            own = engine.columns(file)
+        except UnreadableError as error:
+            raise SourceError(
+                f"{file.name}: it cannot be read as {file.kind}: {error}. Have it delivered again, or mend `format`."
+            ) from error
+        if own:
+            _refuse_missing(name, source, file, own)
+        columns |= dict.fromkeys(own)
+    if not columns:  # only files without even a header
+        columns = dict.fromkeys(column for feed in source.feeds for column in feed.delivered_columns())
+    columns |= dict.fromkeys(column for test in source.excluded.values() for column in test)
+    table = engine.new_delivery(name, tuple(columns))
+    for file in files:
+        if file.kind != "csv" or file.columns:
+            _read_one(engine, table, file, tuple(columns), folder)
+    rows = engine.delivery(table)
+    counted = {row["file"]: row["n"] for row in engine.rows(rows.group_by(file="_file").aggregate(n=rows.count()))}
+    return rows, tuple(columns), tuple(file.name for file in files if not counted.get(file.name))
+
+
+def _refuse_missing(name: str, source: Source, file: CleanFile, own: Sequence[str]) -> None:
+    for number, feed in enumerate(source.feeds):
+        for column in feed.delivered_columns():
+            if column not in own:
+                near = difflib.get_close_matches(column, own, n=1)
+                hint = f"Did you mean '{near[0]}'? " if near else ""
+                raise SourceError(
+                    f"{file.name}: there is no column '{column}', which feed {number} of source {name} names. {hint}"
+                    f"The file has: {', '.join(own)}."
+                )

@@ -1,0 +1,262 @@
+"""Delivered rows become raw rows: each goes to the first feed that takes it, as text, with where it came from.
+
+Belongs here: routing, the naming of columns, what makes a row the same row, and the delivery day. Does not belong
+here: typing and judging (`assets.staging`): a raw row is what was delivered, and nothing is refused here.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+
+from analytics_assets.lake.engine import FILE, FILE_DAY, MALFORMED, ORDER, PREFIX, ROW_NUMBER, Engine
+from analytics_assets.lake.functions import with_instant
+from analytics_assets.project.model import Condition, Feed, Project, Source, Test
+from analytics_assets.sources.files import read
+
+if TYPE_CHECKING:
+    from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Table
+
+    from analytics_assets.lake.days import Days
+
+NO_FEED = "no feed took it"
+DELIVERY_DAY = "delivery_day"
+ROUTE = PREFIX + "route"
+_AT = PREFIX + "at"
+_TAKEN_BY_NONE = -1
+_SEPARATOR = "\x1f"
+_MISSING = "\x1e"
+_MAX_PLAIN_KEY = 2
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Hold what one source delivered on some days.
+
+    Attributes:
+        source: Its name.
+        raw: The raw rows by raw table, without `raw_`.
+        delivered: Rows in the files.
+        routed: Rows that belong to each raw table on these days, as counted before anything was written.
+        things: The raw tables that were told from the rows of others; their rows are not among those delivered.
+        other_days: Rows of a file without a day that belong to other days.
+        filtered: Rows left out, by condition.
+        files: How many files there were.
+        empty_files: Files without rows.
+    """
+
+    source: str
+    raw: Mapping[str, Table]
+    delivered: int
+    routed: Mapping[str, int]
+    things: frozenset[str]
+    other_days: int
+    filtered: Mapping[str, int]
+    files: int
+    empty_files: tuple[str, ...]
+
+
+def holds(rows: Table, condition: Condition) -> BooleanValue:
+    """Say of each delivered row whether a condition holds; a missing value fails every test but `missing`."""
+    tests = [_test(rows[column], test) for column, test in condition.items()]
+    return functools.reduce(operator.and_, tests, ibis.literal(True)).fill_null(False)  # noqa: FBT003
+
+
+def _test(value: StringValue, test: str | list[str] | Test) -> BooleanValue:
+    asked = test if isinstance(test, Test) else Test(equals=test)
+    answers: list[BooleanValue] = []
+    if asked.equals is not None:
+        answers.append(value.isin([asked.equals] if isinstance(asked.equals, str) else asked.equals))
+    if asked.not_equals is not None:
+        answers.append(value.notin([asked.not_equals] if isinstance(asked.not_equals, str) else asked.not_equals))
+    if asked.starts_with is not None:
+        answers.append(value.startswith(asked.starts_with))
+    if asked.ends_with is not None:
+        answers.append(value.endswith(asked.ends_with))
+    if asked.contains is not None:
+        answers.append(value.contains(asked.contains))
+    if asked.matches is not None:
+        answers.append(value.re_search(asked.matches))
+    if asked.missing is not None:
+        missing = value.isnull() | (value == "")
+        answers.append(missing if asked.missing else ~missing)
+    return functools.reduce(operator.and_, answers)
+
+
+def route(rows: Table, source: Source) -> IntegerValue:
+    """Say of each delivered row which feed takes it: the first whose condition holds; -1 for none.
+
+    A row that could not be read as a line goes to the last feed with a table, so that staging rejects it with its text.
+    """
+    feeds = [(place, feed) for place, feed in enumerate(source.feeds) if not feed.distinct]
+    branches = [(holds(rows, feed.when), ibis.literal(place, "int64")) for place, feed in feeds]
+    last = [place for place, feed in feeds if feed.table]
+    if last:
+        branches.append((rows[PREFIX + MALFORMED].notnull(), ibis.literal(last[-1], "int64")))
+    taken: IntegerValue = (
+        ibis.cases(*branches, else_=ibis.literal(_TAKEN_BY_NONE, "int64"))
+        if branches
+        else ibis.literal(_TAKEN_BY_NONE, "int64")
+    )
+    return taken
+
+
+def row_key(rows: Table, feed: Feed, columns: Sequence[str]) -> StringValue:
+    """Give what makes a delivered row the same row as another: one or two values as they are, more as a hash."""
+    key = feed.key_columns
+    if key is None:
+        return ibis.null("string")
+    parts = [rows[column].fill_null(_MISSING) for column in (key or columns)]
+    if len(parts) == 1:
+        return parts[0]
+    joined = functools.reduce(lambda left, right: left + _SEPARATOR + right, parts)
+    return joined if len(parts) <= _MAX_PLAIN_KEY else joined.hexdigest("md5")
+
+
+def with_delivery_day(rows: Table, feed: Feed, source: Source, project: Project) -> Table:
+    """Add the delivery day of each row: the one in the file's name, or else that of the row's own time.
+
+    Rows that are undated, or dated before the first day, belong to the first day; rows after the project's last day
+    belong to that.
+    """
+    if not source.by_day(feed):
+        return rows.mutate(**{DELIVERY_DAY: ibis.null("date")})
+    if source.day_form is not None:
+        return rows.mutate(**{DELIVERY_DAY: rows[PREFIX + FILE_DAY]})
+    time = feed.mapping(feed.delivered.time or "")
+    text = ibis.null("string") if time is None or time.column is None else rows[time.column]
+    dated = with_instant(rows.mutate(**{_AT: text}), _AT, source.timestamps, project.clock(source.time_zone))
+    first = ibis.literal(project.first_day)
+    known = dated.mutate(**{_AT: project.clock().day(dated[_AT]).fill_null(first)})
+    day = ibis.greatest(known[_AT], first)
+    day = ibis.least(day, ibis.literal(project.last_day)) if project.last_day else day
+    return known.mutate(**{DELIVERY_DAY: day}).drop(_AT, f"unparseable_{_AT}", f"nonexistent_{_AT}")
+
+
+def _extra(rows: Table, feed: Feed, columns: Sequence[str]) -> StringValue:
+    mapped = {mapping.column for name in feed.columns if (mapping := feed.mapping(name))}
+    others = {name: rows[name] for name in columns if name not in mapped}
+    return ibis.struct(others).cast("json").cast("string") if others else ibis.null("string")
+
+
+def raw_rows(rows: Table, name: str, place: int, project: Project, columns: Sequence[str]) -> Table:
+    """Turn the delivered rows that one feed took into rows of its raw table."""
+    source = project.sources[name]
+    feed = source.feeds[place]
+    rows = with_delivery_day(rows, feed, source, project)
+    texts = {}
+    for column in feed.delivered.columns:
+        mapping = feed.mapping(column.name)
+        texts[column.name] = rows[mapping.column] if mapping and mapping.column else ibis.null("string")
+    excluded = [(holds(rows, condition), ibis.literal(why)) for why, condition in source.excluded.items()]
+    return rows.select(
+        **texts,
+        extra=_extra(rows, feed, columns),
+        malformed=rows[PREFIX + MALFORMED],
+        delivery_day=rows[DELIVERY_DAY],
+        source=ibis.literal(name),
+        feed=ibis.literal(place, "int64"),
+        file=rows[PREFIX + FILE],
+        row_number=rows[PREFIX + ROW_NUMBER],
+        row_key=row_key(rows, feed, columns),
+        excluded_as=ibis.cases(*excluded, else_=ibis.null("string")) if excluded else ibis.null("string"),
+    )
+
+
+def distinct_rows(rows: Table, name: str, place: int, project: Project) -> Table:
+    """Tell things (products, users) from the rows of something else: one raw row a key, each column's last word."""
+    source = project.sources[name]
+    feed = source.feeds[place]
+    present = rows.filter(holds(rows, feed.when), rows[PREFIX + MALFORMED].isnull())
+    key = [mapping.column for column in feed.delivered.key if (mapping := feed.mapping(column)) and mapping.column]
+    present = present.filter([present[column].notin(source.nulls) for column in key])
+    others = [column for column in feed.delivered_columns() if column not in key]
+    last = {
+        column: present[column].argmax(present[PREFIX + ORDER], where=present[column].notin(source.nulls))
+        for column in others
+    }
+    provenance = {
+        PREFIX + FILE: present[PREFIX + FILE].argmax(present[PREFIX + ORDER]),
+        PREFIX + ROW_NUMBER: present[PREFIX + ROW_NUMBER].argmax(present[PREFIX + ORDER]),
+    }
+    by = [*key, *([PREFIX + FILE_DAY] if source.day_form else [])]
+    things = present.group_by(by).aggregate(**last, **provenance)
+    own = {PREFIX + MALFORMED: ibis.null("string")} | (
+        {} if source.day_form else {PREFIX + FILE_DAY: ibis.null("date")}
+    )
+    excluded = {
+        column: ibis.null("string")
+        for test in source.excluded.values()
+        for column in test
+        if column not in things.columns
+    }
+    return raw_rows(things.mutate(**own, **excluded), name, place, project, [*key, *others])
+
+
+def _counts(routed: Table, source: Source, project: Project, days: Days, engine: Engine) -> dict[str, int]:
+    """Count, before anything is written, the rows that each feed took, and of these the rows of the run's days."""
+    counts: dict[str, IntegerValue] = {
+        "delivered": routed.count(),
+        "files": routed[PREFIX + FILE].nunique(),
+        "none": (routed[ROUTE] == _TAKEN_BY_NONE).sum(),
+    }
+    today: dict[str, int] = {}
+    for place, feed in enumerate(source.feeds):
+        if feed.distinct:
+            continue
+        counts[f"taken_{place}"] = (routed[ROUTE] == place).sum()
+        if feed.table and source.by_day(feed):
+            dated = with_delivery_day(routed.filter(routed[ROUTE] == place), feed, source, project)
+            (row,) = engine.rows(dated.aggregate(n=dated[DELIVERY_DAY].between(days.first, days.last).sum()))
+            today[f"today_{place}"] = row["n"] or 0
+    (counted,) = engine.rows(routed.aggregate(**counts))
+    return {name: count or 0 for name, count in counted.items()} | today
+
+
+def land(name: str, project: Project, days: Days, engine: Engine, folder: Path) -> Landing:
+    """Read what one source delivered on some days, in one pass over its files, and route it to raw tables."""
+    source = project.sources[name]
+    rows, columns, empty = read(name, source, days, engine, folder)
+    routed = rows.mutate(**{ROUTE: route(rows, source)})
+    counted = _counts(routed, source, project, days, engine)
+    raw: dict[str, Table] = {}
+    belongs: dict[str, int] = {}
+    filtered = {NO_FEED: counted["none"]} if counted["none"] else {}
+    other_days = 0
+    for place, feed in enumerate(source.feeds):
+        if feed.drop is not None:
+            filtered[feed.drop] = filtered.get(feed.drop, 0) + counted[f"taken_{place}"]
+            continue
+        table = feed.delivered.name
+        if feed.distinct:
+            added = distinct_rows(rows, name, place, project)
+            if not source.by_day(feed):
+                (things,) = engine.rows(added.aggregate(n=added.count()))
+            else:
+                in_days = added.delivery_day.between(days.first, days.last)
+                (things,) = engine.rows(added.aggregate(n=in_days.sum()))
+            count = things["n"] or 0
+        else:
+            added = raw_rows(routed.filter(routed[ROUTE] == place), name, place, project, columns)
+            taken = counted[f"taken_{place}"]
+            count = counted.get(f"today_{place}", taken)
+            other_days += taken - count
+        raw[table] = raw[table].union(added) if table in raw else added
+        belongs[table] = belongs.get(table, 0) + count
+    return Landing(
+        source=name,
+        raw=raw,
+        delivered=counted["delivered"],
+        routed=belongs,
+        things=frozenset(feed.delivered.name for feed in source.feeds if feed.distinct),
+        other_days=other_days,
+        filtered=filtered,
+        files=counted["files"] + len(empty),
+        empty_files=empty,
+    )
