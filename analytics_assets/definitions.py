@@ -5,6 +5,7 @@ Belongs here: putting the rooms together. Does not belong here: any work of thei
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from analytics_assets.automation.runtime import Listener, Runtime, open_runtime
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import Project
 from analytics_assets.settings import Settings
+
+# backfill policies and partition mappings are what a range of days in one run rests on, beta or not
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 __all__ = ["DAILY", "build_definitions", "defs"]
 

@@ -111,7 +111,7 @@ def _typed(rows: Table, source: Source, feed: Feed, project: Project) -> Table:
     rows = rows.mutate(**{f"missing_{name}": rows[name].isnull() for name in missing})
     for column in delivered.columns:
         mapping = feed.mapping(column.name)
-        if mapping is None and column.name not in dict(delivered.defaults):
+        if mapping is None:  # a null, a default, or a key made of the row's place
             rows = rows.mutate(**{column.name: rows[column.name].cast(column.type)})
             continue
         rows = functions.with_value(rows, column.name, column.type, source.timestamps, project.clock(source.time_zone))

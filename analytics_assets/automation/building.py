@@ -302,6 +302,8 @@ def _landing_definition(
             landings = [land(name, project, days, runtime.lake.engine, runtime.folder) for name in sources]
             for contract in selected:
                 yield from _land_table(Step(context, contract), contract, landings, days)
+            for landing in landings:
+                runtime.lake.engine.drop(landing.delivery)
 
     return body
 

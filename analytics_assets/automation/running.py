@@ -7,6 +7,7 @@ here: showing it (`console`) and schedules (`jobs`).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,11 @@ from analytics_assets.automation.identity import days_to_repeat
 from analytics_assets.automation.jobs import DAILY, days_to_run
 from analytics_assets.automation.runtime import Listener, StepReport, open_lake
 from analytics_assets.lake.days import Days
+from analytics_assets.lake.errors import LakeError
 from analytics_assets.lake.releases import Release, latest_release
 from analytics_assets.project.model import Project
 from analytics_assets.settings import Settings
+from analytics_assets.sources.errors import SourceError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 INSTANCE_FILE = "dagster.yaml"
 EVENT_BATCH = "1000"
 RELEASE = "release"
+_FORESEEN = {LakeError.__name__, SourceError.__name__}
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,21 @@ def table_count(project: Project, settings: Settings, select: str | None = None)
     names = set(resolve(project).contracts())
     if select is None:
         return len(names)
-    import dagster as dg
-
     from analytics_assets.definitions import build_definitions
 
     graph = build_definitions(project, settings).resolve_asset_graph()
-    return len(names & {key.to_user_string() for key in dg.AssetSelection.from_string(select).resolve(graph)})
+    return len(names & {key.to_user_string() for key in selection(project, select).resolve(graph)})
+
+
+def selection(project: Project, select: str) -> dg.AssetSelection:
+    """Read Dagster's selection syntax, in which a table's name alone stands for `key:NAME`.
+
+    Dagster reads a name alone by an older syntax, in which `fact_events+` ends after one layer.
+    """
+    import dagster as dg
+
+    names = "|".join(resolve(project).contracts())
+    return dg.AssetSelection.from_string(re.sub(rf'(?<![\w:"])({names})(?!\w)', r"key:\1", select))
 
 
 def run(
@@ -141,14 +154,14 @@ def _run_once(
 
     started = time.perf_counter()
     definitions = build_definitions(project, settings, listener=hear)
-    selection = None
+    chosen = None
     if select is not None:
-        chosen = dg.AssetSelection.from_string(select) | dg.AssetSelection.assets(RELEASE)
-        selection = sorted(chosen.resolve(definitions.resolve_asset_graph()))
+        selected = selection(project, select) | dg.AssetSelection.assets(RELEASE)
+        chosen = sorted(selected.resolve(definitions.resolve_asset_graph()))
     result = definitions.resolve_job_def(DAILY).execute_in_process(
         instance=instance,
         raise_on_error=False,
-        asset_selection=selection,
+        asset_selection=chosen,
         tags={ASSET_PARTITION_RANGE_START_TAG: str(days.first), ASSET_PARTITION_RANGE_END_TAG: str(days.last)},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
@@ -180,7 +193,10 @@ def _run_once(
 
 
 def _innermost(error: object) -> str:
-    """Return the message of the error at the root of a chain."""
-    while (cause := getattr(error, "cause", None)) is not None:
+    """Return the message of the error at the root of a chain, or of the first in it that the package foresees."""
+    foreseen = False
+    while not foreseen and (cause := getattr(error, "cause", None)) is not None:
         error = cause
-    return str(getattr(error, "message", error)).strip()
+        foreseen = getattr(error, "cls_name", "") in _FORESEEN
+    message = str(getattr(error, "message", error)).strip()
+    return message.partition(": ")[2] if foreseen else message

@@ -167,8 +167,9 @@ def breaks(table: Table, rule: _Audited) -> BooleanValue:
             broken = table[total] != amount
         case Reference(column=column, unless=unless):
             broken = table[column].notnull() & table[_matched(rule)].isnull()
-            if unless is not None:
-                broken = broken & ~table[unless].fill_null(False)  # noqa: FBT003
+            for name in unless:
+                excused = table[name] if table[name].type().is_boolean() else table[name].notnull()
+                broken = broken & ~excused.fill_null(False)  # noqa: FBT003
         case _:
             return never
     return broken.fill_null(False)  # noqa: FBT003

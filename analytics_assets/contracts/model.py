@@ -114,13 +114,13 @@ class Reference:
     """Say which row of another table a column names.
 
     A value without a match is counted by a check and served as the dimension's `(unknown)` row; it is never
-    overwritten and never dropped. Rows where the column `unless` is true are not held to it.
+    overwritten and never dropped. Rows where a column of `unless` is true, or says anything, are not held to it.
     """
 
     column: str
     table: str
     key: str
-    unless: str | None = None
+    unless: tuple[str, ...] = ()
     severity: Severity = "warning"
 
     @property

@@ -22,6 +22,7 @@ from analytics_assets.lake.engine import (
     ROW_NUMBER,
     CleanFile,
     UnreadableError,
+    Written,
     WrittenFile,
 )
 from analytics_assets.lake.errors import LakeError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _NEVER = "\x1f\x1e never \x1e\x1f"
 _LONGEST_LINE = 1 << 28
 _CSV_BUFFER = 1 << 23
-_OPEN_FILES = 1_000
+_OPEN_FILES = 200
 _MAX_ROWS = 1 << 40
 
 
@@ -129,17 +130,13 @@ class DuckDBEngine:
             answer: list[dict[str, Any]] = self.backend.to_pyarrow(expression).to_pylist()
         return answer
 
-    def sql(self, expression: Table) -> str:
-        """Return the query as DuckDB's text; see `Engine.sql`."""
-        return str(self.backend.compile(expression, pretty=True))
-
-    def write(self, expression: Table, folder: str, day: str | None, stem: str) -> tuple[WrittenFile, ...]:
+    def write(self, expression: Table, folder: str, day: str | None, stem: str) -> Written:
         """Compute a table into Parquet files; see `Engine.write`."""
         import duckdb
 
         with self._clock():
             self.backend._run_pre_execute_hooks(expression)  # noqa: SLF001 - registers in-memory tables, as execute does
-        query = self.backend.compile(expression)
+        query = str(self.backend.compile(expression, pretty=True))
         options = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
         if day:
             target, options = (
@@ -157,11 +154,12 @@ class DuckDBEngine:
                 f"cannot write to {folder}: {_first_line(error)}. Give this user the right to write there and see that "
                 "the disk is not full, or name another folder in ANALYTICS_LAKE."
             ) from error
-        return tuple(
+        files = tuple(
             WrittenFile(path, rows, size, dt.date.fromisoformat(partition[day]) if day else None)
             for path, rows, size, _, _, partition in written
             if rows or not day
         )
+        return Written(files, query)
 
     def fingerprint(self, table: Table) -> str:
         """Return a hash of a table's rows that does not depend on their order; see `Engine.fingerprint`."""
@@ -177,9 +175,9 @@ class DuckDBEngine:
             case "csv":
                 return file.columns
             case "jsonl":
-                keys = "unnest(json_keys(line))"
-                lines = f"SELECT line FROM {self._lines(file)} WHERE json_valid(line) AND json_type(line) = 'OBJECT'"  # noqa: S608
-                return tuple(key for (key,) in self._run(f"SELECT DISTINCT {keys} AS k FROM ({lines}) ORDER BY k"))  # noqa: S608
+                keys = "SELECT unnest(json_keys(object)) AS k"
+                lines = f"{keys} FROM {self._lines(file)} WHERE json_type(object) = 'OBJECT'"
+                return tuple(key for (key,) in self._run(f"SELECT DISTINCT k FROM ({lines}) ORDER BY k"))  # noqa: S608
             case _:
                 described = self._parquet_columns(file)
                 own = {ROW_NUMBER, MALFORMED} if file.kind == "text" else set()
@@ -237,12 +235,12 @@ class DuckDBEngine:
                 return {column: _quoted(column) for column in file.columns}, "row_number() OVER ()", "NULL", rows
             case "jsonl":
                 # a line that is no JSON object is a malformed row, with its text
-                known = "json_valid(line) AND json_type(line) = 'OBJECT'"
+                known = "json_type(object) = 'OBJECT'"
                 values = {
-                    column: f"CASE WHEN {known} THEN json_extract_string(line, {_text('/' + _pointer(column))}) END"
+                    column: f"CASE WHEN {known} THEN json_extract_string(object, {_text('/' + _pointer(column))}) END"
                     for column in self.columns(file)
                 }
-                malformed = f"CASE WHEN {known} THEN NULL ELSE 'not a JSON object: ' || line END"
+                malformed = f"CASE WHEN coalesce({known}, false) THEN NULL ELSE 'not a JSON object: ' || line END"
                 return values, "row_number() OVER ()", malformed, f"{self._lines(file)} WHERE trim(line) <> ''"
             case "text":
                 values = {column: _quoted(column) for column in self._parquet_columns(file)}
@@ -252,11 +250,13 @@ class DuckDBEngine:
                 return values, "file_row_number + 1", "NULL", f"read_parquet({path}, file_row_number = true)"
 
     def _lines(self, file: CleanFile) -> str:
+        """Return the SQL of a text file's lines, each beside the JSON that it is, null where it is none."""
+        longest = min(max(file.path.stat().st_size, _CSV_BUFFER), _LONGEST_LINE)
         return (
+            "(SELECT line, CASE WHEN json_valid(line) THEN line END AS object FROM "
             f"read_csv({_text(str(file.path))}, auto_detect = false, header = false, delim = '\x01', quote = '', "
-            f"escape = '', "
-            f"columns = {{'line': 'VARCHAR'}}, nullstr = {_text(_NEVER)}, max_line_size = {_LONGEST_LINE}, "
-            f"buffer_size = {_LONGEST_LINE}, parallel = false)"
+            f"escape = '', columns = {{'line': 'VARCHAR'}}, nullstr = {_text(_NEVER)}, max_line_size = {longest}, "
+            f"parallel = false))"
         )
 
     def drop(self, name: str) -> None:

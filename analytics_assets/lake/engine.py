@@ -41,6 +41,14 @@ class WrittenFile:
 
 
 @dataclass(frozen=True)
+class Written:
+    """Hold the files of one write, and the query that made them."""
+
+    files: tuple[WrittenFile, ...]
+    sql: str
+
+
+@dataclass(frozen=True)
 class CleanFile:
     """Describe one delivered file, made readable.
 
@@ -95,10 +103,7 @@ class Engine(Protocol):
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """Compute a small table."""
 
-    def sql(self, expression: Table) -> str:
-        """Return the query as the engine's text."""
-
-    def write(self, expression: Table, folder: str, day: str | None, stem: str) -> tuple[WrittenFile, ...]:
+    def write(self, expression: Table, folder: str, day: str | None, stem: str) -> Written:
         """Compute a table into Parquet files in a folder, a subfolder a day where `day` names a column."""
 
     def fingerprint(self, table: Table) -> str:

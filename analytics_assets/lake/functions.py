@@ -96,11 +96,14 @@ def with_decimal(rows: Table, name: str, kind: str) -> Table:
     """
     text = rows[name]
     given, number, exact = f"{name}__given", f"{name}__number", f"{name}__exact"
+    scale = ibis.dtype(kind).scale
+    # only a text that can have more decimals than the type is parsed a second time, which is slow
+    fine = text.re_search(rf"\.\d{{{scale + 1}}}|[eE]")
     read = rows.mutate(
         **{
             given: text.notnull(),
             number: _holds(text.re_search(_NUMBER)),
-            exact: text.try_cast(_EXACT),
+            exact: _where(fine, text.try_cast(_EXACT)),
             name: text.try_cast(kind),
         }
     )
@@ -108,7 +111,7 @@ def with_decimal(rows: Table, name: str, kind: str) -> Table:
         **{
             f"unparseable_{name}": _holds(read[given] & ~read[number]),
             f"out_of_range_{name}": _holds(read[number] & read[name].isnull()),
-            f"precision_{name}": _holds(read[number] & (read[exact] != read[name])),
+            f"precision_{name}": _holds(read[number] & (read[exact] != read[name].cast(_EXACT))),
         }
     ).drop(given, number, exact)
 
@@ -122,7 +125,7 @@ def _with_value(rows: Table, name: str, value: Value) -> Table:
 def with_integer(rows: Table, name: str) -> Table:
     """Parse a column of text to whole numbers; `3.0` is 3, `3.5` is unparseable."""
     text = rows[name]
-    return _with_value(rows, name, _where(text.re_search(_INTEGER), text.try_cast("decimal(38, 6)").try_cast("int64")))
+    return _with_value(rows, name, _where(text.re_search(_INTEGER), text.try_cast("int64")))
 
 
 def with_float(rows: Table, name: str) -> Table:

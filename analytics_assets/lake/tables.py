@@ -184,11 +184,11 @@ class Lake:
             if days is None:
                 raise LakeError(f"{contract.table} is kept by day: name the days that are written.")
             rows = rows.filter(rows[contract.day].between(days.first, days.last))
-        order = ([contract.day] if contract.day else []) + list(contract.clustered_by)
-        sql = self.engine.sql(rows)
+        order = [*([contract.day] if contract.day else []), *contract.clustered_by] if contract.clustered_by else []
         stem = uuid.uuid4().hex
-        files = self.engine.write(rows.order_by(order) if order else rows, self.uri(contract.table), contract.day, stem)
-        return Staged(contract, files, days if contract.day else None, sql)
+        ordered = rows.order_by(order) if order else rows
+        written = self.engine.write(ordered, self.uri(contract.table), contract.day, stem)
+        return Staged(contract, written.files, days if contract.day else None, written.sql)
 
     def rows_of(self, staged: Staged) -> Table:
         """Read staged rows."""
@@ -313,7 +313,7 @@ class Lake:
 
     def stage_all(self, contract: Contract) -> tuple[WrittenFile, ...]:
         """Write a table anew, as its contract has it today, where nobody sees it yet."""
-        return self.engine.write(self.read(contract), self.uri(contract.table), contract.day, uuid.uuid4().hex)
+        return self.engine.write(self.read(contract), self.uri(contract.table), contract.day, uuid.uuid4().hex).files
 
     def fingerprint(self, contract: Contract, version: int | None = None) -> str:
         """Return a hash of a table's rows that does not depend on their order."""

@@ -41,6 +41,7 @@ class Landing:
 
     Attributes:
         source: Its name.
+        delivery: The engine's temporary table of the delivered rows, to be dropped once the raw rows are written.
         raw: The raw rows by raw table, without `raw_`.
         delivered: Rows in the files.
         routed: Rows that belong to each raw table on these days, as counted before anything was written.
@@ -52,6 +53,7 @@ class Landing:
     """
 
     source: str
+    delivery: str
     raw: Mapping[str, Table]
     delivered: int
     routed: Mapping[str, int]
@@ -251,6 +253,7 @@ def land(name: str, project: Project, days: Days, engine: Engine, folder: Path) 
         belongs[table] = belongs.get(table, 0) + count
     return Landing(
         source=name,
+        delivery=rows.get_name(),
         raw=raw,
         delivered=counted["delivered"],
         routed=belongs,

@@ -251,10 +251,11 @@ def _space_remover(dialect: CsvDialect) -> Callable[[str, str], str]:
     field = re.compile(rf"{quoted}| ?{quote}.*|[^{delimiter}]+", re.DOTALL)
     pair = re.compile(f"{quote}( *+){quote}")
     # a line with such spaces has one of these: an odd run of quotes, or an even one at the start of a value, and spaces
-    odd, even, start = f"{quote}(?:{quote}{quote})*+", f"(?:{quote}{quote})++", rf"(?:\A|{delimiter})"
-    end = rf"(?=[{quote}{delimiter}\r\n]|\Z)"
-    spaced = re.compile(
-        rf"(?<!{quote}){odd} +{end}|{start} ?{even} +{end}|{start} (?:{odd}(?!{quote})|{even}(?=[ {delimiter}\r\n]|\Z))"
+    even, end = f"(?:{quote}{quote})", rf"(?=[{quote}{delimiter}\r\n]|\Z)"
+    signs = (
+        re.compile(f"{quote}(?<!{quote}{quote}){even}*+ +{end}"),
+        re.compile(f"{delimiter} ?{even}++ +{end}"),
+        re.compile(rf"{delimiter} (?:{quote}{even}*+(?!{quote})|{even}++(?=[ {delimiter}\r\n]|\Z))"),
     )
 
     def tight(match: re.Match[str]) -> str:
@@ -263,9 +264,9 @@ def _space_remover(dialect: CsvDialect) -> Callable[[str, str], str]:
         return dialect.quote + pair.sub(lambda quotes: quotes[1] or quotes[0], match[1]) + (match[2] or "")
 
     def remove(line: str, opened: str) -> str:
-        if (before not in line and after not in line) or not spaced.search(line):
-            return line
-        return field.sub(tight, opened + line)[len(opened) :]
+        if (before in line or after in line) and any(sign.search(dialect.delimiter + line) for sign in signs):
+            return field.sub(tight, opened + line)[len(opened) :]
+        return line
 
     return remove
 

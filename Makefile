@@ -1,0 +1,53 @@
+# Two commands do all the set-up: `make demo` and `make test`. `make help` lists the others.
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
+export DAGSTER_EVENT_BATCH_SIZE ?= 1000
+export ANALYTICS_PROJECT ?= $(CURDIR)/examples/starter
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo dev test test-fast lint types bench clean
+
+help: ## List the commands.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/.run ## Make the environment, run a small tea shop from files to star schema, and say what is where.
+	@$(BIN)/analytics-assets run
+	@$(BIN)/analytics-assets tables
+	@echo "Look closer:  $(BIN)/analytics-assets rejected events   or   make dev"
+
+dev: .venv/.run ## Open the Dagster UI on the same history, at http://127.0.0.1:3000.
+	@mkdir -p $(DAGSTER_HOME) && test -e $(DAGSTER_HOME)/dagster.yaml || cp -L dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/dagster dev --workspace workspace.yaml
+
+test: .venv/.dev ## Run every test.
+	$(BIN)/pytest -n 2 --dist worksteal
+
+test-fast: .venv/.dev ## Run the tests that take less than two minutes together.
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not acceptance"
+
+lint: .venv/.dev ## Check style, format and layers.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/.dev ## Check types, strictly.
+	$(BIN)/mypy
+
+bench: .venv/.dev ## Measure the road against a script written by hand; needs the data of examples/online_retail.
+	$(BIN)/python benchmarks/road.py
+
+clean: ## Remove the environment, the tables and the history.
+	rm -rf .venv .dagster_home lake
+
+.venv/.run: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing, once ..."
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ui]'
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing, once ..."
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ui,s3,dev]'
+	@touch $@ .venv/.run
