@@ -47,7 +47,8 @@ def build_definitions(
     def runtime(context: dg.InitResourceContext) -> Iterator[Runtime]:
         log = context.log.info if context.log else print
         told = {"listener": listener} if listener else {}
-        with open_runtime(settings, project.name, context.run_id or "no run", log, **told) as opened:
+        run_id = context.run.run_id if context.run else "no run"
+        with open_runtime(settings, project.name, run_id, log, **told) as opened:
             yield opened
 
     return dg.Definitions(

@@ -1,7 +1,7 @@
 """Eight days of a small shop, delivered a file a day, with all that makes the order of runs matter.
 
-Rows come late and too late, rows are sent again, visitors become known days after they acted, and files gain columns and
-change their order.
+Rows come late and too late, rows are sent again, visitors become known days after they acted, and files gain
+columns and change their order.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _KNOWN = {3: ["v1,u1", "v2,u2"], 6: ["v2,u3", "v3,u3"], 8: ["v5,u1"]}
 
 def _at(number: int, step: int) -> str:
     """Return a time of that day, ten minutes a step."""
-    return str(dt.datetime(2024, 3, 1, 8) + dt.timedelta(days=number - 1, minutes=10 * step))
+    return str(dt.datetime(2024, 3, 1, 8, tzinfo=dt.UTC) + dt.timedelta(days=number - 1, minutes=10 * step))
 
 
 def _event(number: int, step: int, visitor: bool = False) -> str:

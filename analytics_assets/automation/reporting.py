@@ -65,7 +65,10 @@ def check_results(contract: Contract, findings: Sequence[Finding], asset_key: dg
 def _check_result(name: CheckName, findings: Sequence[Finding], asset_key: dg.AssetKey) -> dg.AssetCheckResult:
     broken = [finding for finding in findings if not finding.holds]
     error = any(finding.severity == "error" for finding in broken)
-    metadata: dict[str, dg.MetadataValue] = {"rules": rules_table(findings)}
+    metadata: dict[str, dg.MetadataValue] = {
+        "rules": rules_table(findings),
+        "violations": dg.MetadataValue.int(sum(finding.violations for finding in broken)),
+    }
     days = sorted({day for finding in broken for day in finding.days})
     if days:
         more = f" and {len(days) - _MAX_DAYS} more" if len(days) > _MAX_DAYS else ""

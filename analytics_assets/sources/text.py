@@ -62,11 +62,10 @@ def fetch(url: str, folder: Path, storage_options: Mapping[str, str] | None = No
         filesystem, path = fsspec.core.url_to_fs(url, **(storage_options or {}))
         with filesystem.open(path, "rb") as source, local.open("wb") as copy:
             shutil.copyfileobj(source, copy, CHUNK_BYTES)
-    except FileNotFoundError as error:
-        local.unlink(missing_ok=True)
-        raise SourceError(f"{url}: there is no such file; check the URL and that the file was delivered") from error
     except Exception as error:  # every kind of storage has its own exceptions
         local.unlink(missing_ok=True)
+        if isinstance(error, FileNotFoundError):
+            raise SourceError(f"{url}: there is no such file; check the URL and that the file was delivered") from error
         reason = f"{type(error).__name__}: {error}"
         raise SourceError(f"{url}: cannot be read ({reason}); check the URL and its storage options") from error
     return local
@@ -88,7 +87,7 @@ def as_utf8(path: Path, folder: Path, encoding: str = "utf-8") -> Path:
         is_gzip = file.read(2) == b"\x1f\x8b"
     if named_gzip and not is_gzip:
         raise SourceError(f"{path}: is named .gz but is empty or no gzip data; deliver it again or rename it")
-    if not is_gzip and codecs.lookup(encoding).name in {"utf-8", "utf-8-sig"} and _is_clean_utf8(path):
+    if codecs.lookup(encoding).name in {"utf-8", "utf-8-sig"} and _is_clean_utf8(path):
         return path
     copy = _unique(folder, path.stem if named_gzip else path.name)
     try:
@@ -174,7 +173,8 @@ def read_csv_carefully(path: Path, columns: Sequence[str], dialect: CsvDialect, 
             if len(rows) >= BATCH_ROWS or records.characters >= BATCH_CHARACTERS:
                 write(rows, problems)
                 rows, problems, records.characters = [], [], 0
-        write(rows, problems)
+        if rows:
+            write(rows, problems)
     return target
 
 
@@ -248,7 +248,7 @@ def _space_remover(dialect: CsvDialect) -> Callable[[str, str], str]:
     before, after = f" {dialect.quote}", f"{dialect.quote} "
     inner = f"[^{quote}]*+(?:{quote} *+{quote}[^{quote}]*+)*+"
     quoted = rf" ?{quote}({inner})(?:({quote}) *+(?=[{delimiter}\r\n]|\Z)|\Z)"
-    field = re.compile(rf"{quoted}| ?{quote}.*|[^{delimiter}]+", re.DOTALL)
+    field = re.compile(rf"{quoted}|[^{delimiter}]+")
     pair = re.compile(f"{quote}( *+){quote}")
     # a line with such spaces has one of these: an odd run of quotes, or an even one at the start of a value, and spaces
     even, end = f"(?:{quote}{quote})", rf"(?=[{quote}{delimiter}\r\n]|\Z)"
@@ -286,9 +286,10 @@ def _parquet(
 
     def write(rows: Sequence[Sequence[str | None]], problems: Sequence[str | None]) -> None:
         nonlocal written
-        texts = zip(*rows, strict=True) if rows else [()] * len(columns)
         numbers = range(written + 1, written + len(rows) + 1)
-        arrays = [pa.array(*column) for column in zip((*texts, numbers, problems), types, strict=True)]
+        arrays = [
+            pa.array(*column) for column in zip((*zip(*rows, strict=True), numbers, problems), types, strict=True)
+        ]
         writer.write_batch(pa.record_batch(arrays, schema=schema))
         written += len(rows)
 
@@ -301,7 +302,7 @@ def _parquet(
 
 
 def _open_text(path: Path) -> TextIO:
-    return path.open(encoding="utf-8", errors="backslashreplace", newline="")
+    return path.open(encoding="utf-8", newline="")
 
 
 def _is_text_codec(encoding: str) -> bool:

@@ -1,0 +1,201 @@
+"""The real examples: the whole road on data that nobody here made, against figures that others published."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import ibis
+import pytest
+
+from analytics_assets.assets.catalog import resolve
+from analytics_assets.automation.running import RunOutcome, run
+from analytics_assets.automation.runtime import open_lake
+from analytics_assets.lake.days import Days
+from analytics_assets.lake.releases import latest_release
+from analytics_assets.project.loading import load_project
+from analytics_assets.project.model import Project
+from analytics_assets.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+SHARED = Path(os.environ.get("ANALYTICS_SHARED", ROOT.parent / "shared"))
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=f"no data in {SHARED}: set ANALYTICS_SHARED"),
+]
+
+
+@dataclass
+class Example:
+    """One example project and its lake."""
+
+    project: Project
+    settings: Settings
+    instance: dg.DagsterInstance
+
+    def run(self, days: Days) -> RunOutcome:
+        outcome, *more = run(self.project, self.settings, days, instance=self.instance)
+        assert outcome.success, outcome.failures
+        assert not more
+        return outcome
+
+    def ask(self, table: str, **measures: Any) -> dict[str, Any]:
+        """Compute measures over a table of the newest release."""
+        with open_lake(self.settings, self.project.name) as lake:
+            rows = lake.read(resolve(self.project).contracts()[table], version=latest_release(lake).versions[table])
+            (answer,) = lake.engine.rows(rows.aggregate(**measures))
+        return answer
+
+    def fingerprints(self) -> dict[str, str]:
+        contracts = resolve(self.project).contracts()
+        with open_lake(self.settings, self.project.name) as lake:
+            versions = latest_release(lake).versions
+            return {name: lake.fingerprint(contracts[name], version) for name, version in versions.items()}
+
+
+def example(name: str, folder: Path, instance: dg.DagsterInstance, **changes: object) -> Example:
+    project = load_project(EXAMPLES / name, {"ANALYTICS_SHARED": str(SHARED)}).model_copy(update=changes)
+    return Example(project, Settings(lake=str(folder), memory="1GB"), instance)
+
+
+def whole(project: Project) -> Days:
+    assert project.last_day is not None
+    return Days(project.first_day, project.last_day)
+
+
+@dataclass
+class Ran:
+    """An example after a run of all its days."""
+
+    example: Example
+    outcome: RunOutcome
+
+    def rejected(self, table: str) -> Mapping[str, int]:
+        return next(report.rejected for report in self.outcome.reports if report.table == f"staged_{table}")
+
+    def rows(self, table: str) -> int:
+        return next(report.rows for report in self.outcome.reports if report.table == table)
+
+
+@pytest.fixture(scope="module")
+def online_retail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = example("online_retail", tmp_path_factory.mktemp("online_retail"), instance)
+        yield Ran(made, made.run(whole(made.project)))
+
+
+@pytest.fixture(scope="module")
+def vanguard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = example("vanguard", tmp_path_factory.mktemp("vanguard"), instance)
+        yield Ran(made, made.run(whole(made.project)))
+
+
+def test_online_retail_accounts_for_every_line(online_retail: Ran) -> None:
+    assert online_retail.rows("raw_order_lines") + online_retail.rows("raw_returns") == 541_909
+    assert online_retail.rows("fact_sales") == 530_104
+    assert online_retail.rows("fact_returns") == 9_288
+    assert online_retail.rejected("order_lines") == {"negative_quantity": 1336, "zero_price": 1179, "negative_price": 2}
+    assert not online_retail.rejected("returns")
+
+
+def test_online_retail_sales_are_exact(online_retail: Ran) -> None:
+    sales = online_retail.example.ask("fact_sales", net=ibis._.net.sum(), gross=ibis._.gross.sum())
+    assert sales == {"net": Decimal("10666684.5440"), "gross": Decimal("10666684.5440")}
+
+
+def test_online_retail_customers_are_the_published_ones(online_retail: Ran) -> None:
+    known = ibis._.user_id.notnull()
+    sales = online_retail.example.ask(
+        "fact_sales", lines=known.sum(), users=ibis._.user_id.nunique(), net=ibis._.net.sum(where=known)
+    )
+    assert sales == {"lines": 397_884, "users": 4_338, "net": Decimal("8911407.9040")}
+    days = online_retail.example.ask("fact_user_days", users=ibis._.user_id.nunique(), revenue=ibis._.revenue.sum())
+    assert days == {"users": 4_338, "revenue": Decimal("8911407.9040")}
+
+
+def test_online_retail_ids_are_as_people_write_them(online_retail: Ran) -> None:
+    as_float = ibis._.user_id.contains(".").sum()
+    assert online_retail.example.ask("dim_users", n=as_float, users=ibis._.count()) == {"n": 0, "users": 4_372 + 1}
+
+
+def test_online_retail_has_4070_stock_codes_and_38_countries(online_retail: Ran) -> None:
+    products = online_retail.example.ask("dim_products", n=(ibis._.product_id != "(unknown)").sum())
+    countries = online_retail.example.ask("dim_geography", n=ibis._.country.nunique())
+    assert (products["n"], countries["n"]) == (4_070, 37)  # the 38th country has no line with a customer
+
+
+def test_vanguard_counts_are_the_known_ones(vanguard: Ran) -> None:
+    assert vanguard.rows("raw_events") == 83_036
+    assert vanguard.rejected("events") == {"duplicate": 153}
+    assert vanguard.example.ask("fact_events", users=ibis._.user_id.nunique()) == {"users": 15_566}
+    assert vanguard.rows("fact_user_days") == 16_530
+    assert vanguard.rows("fact_sessions") == 17_002
+    types = {
+        f"n_{step}": (ibis._.event_type == step).sum() for step in ("start", "step_1", "step_2", "step_3", "confirm")
+    }
+    assert list(vanguard.example.ask("fact_events", **types).values()) == [24442, 18038, 15571, 13496, 11336]
+
+
+def test_vanguard_busiest_day_has_45713_events(vanguard: Ran) -> None:
+    busiest = ibis._.day == dt.date(2017, 3, 29)
+    events = vanguard.example.ask("fact_events", n=busiest.sum())
+    by_type = vanguard.example.ask("fact_user_day_events", n=ibis._.events.sum(where=busiest))
+    assert (events["n"], by_type["n"]) == (45_713, 45_713)
+
+
+def test_vanguard_clients_marked_na_have_no_variant(vanguard: Ran) -> None:
+    counted = vanguard.example.ask(
+        "fact_assignments",
+        test=(ibis._.variant == "Test").sum(),
+        control=(ibis._.variant == "Control").sum(),
+        none=ibis._.variant.isnull().sum(),
+    )
+    assert counted == {"test": 26_968, "control": 23_532, "none": 20_109}
+
+
+def test_vanguard_clients_that_no_roster_knows_keep_their_id_and_are_counted(vanguard: Ran) -> None:
+    events = next(report for report in vanguard.outcome.reports if report.table == "fact_events")
+    (finding,) = [finding for finding in events.findings if not finding.holds]
+    assert (finding.rule, finding.severity, finding.distinct) == ("user_id is in dim_users", "warning", 762)
+
+
+@pytest.mark.slow
+def test_vanguard_is_the_same_run_at_once_day_by_day_backwards_and_twice(vanguard: Ran, tmp_path: Path) -> None:
+    expected = vanguard.example.fingerprints()
+    days = list(whole(vanguard.example.project))
+    for name, order in {"forwards": days, "backwards": days[::-1]}.items():
+        made = example("vanguard", tmp_path / name, vanguard.example.instance)
+        for day in order:
+            made.run(Days(day, day))
+        assert made.fingerprints() == expected, name
+    vanguard.example.run(whole(vanguard.example.project))
+    assert vanguard.example.fingerprints() == expected
+
+
+@pytest.mark.slow
+def test_two_weeks_of_online_retail_are_the_same_in_any_order(tmp_path: Path) -> None:
+    fortnight = Days(dt.date(2011, 3, 20), dt.date(2011, 4, 2))  # clocks change on the 27th
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = {
+            name: example(
+                "online_retail", tmp_path / name, instance, first_day=fortnight.first, last_day=fortnight.last
+            )
+            for name in ("at once", "forwards", "backwards")
+        }
+        made["at once"].run(fortnight)
+        for day in fortnight:
+            made["forwards"].run(Days(day, day))
+        for day in reversed(list(fortnight)):
+            made["backwards"].run(Days(day, day))
+        expected = made["at once"].fingerprints()
+        assert made["forwards"].fingerprints() == expected
+        assert made["backwards"].fingerprints() == expected
