@@ -245,6 +245,5 @@ def rejected(folder: Path | None, table: str, reason: str | None, limit: int) ->
         found = rejected_rows(lake.read(contract, version=version), lake.read(raw, version=raw_version), reason)
         (total,) = lake.engine.rows(found.aggregate(n=found.count()))
         records = lake.engine.rows(found.order_by(["delivery_day", "file", "row_number"]).limit(limit))
-    console.rows(
-        [{name: value for name, value in record.items() if value is not None} for record in records], total=total["n"]
-    )
+    filled = [name for name in found.columns if any(record[name] is not None for record in records)]
+    console.rows([{name: record[name] for name in filled} for record in records], total=total["n"])

@@ -131,7 +131,7 @@ class Lake:
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
-            return DeltaTable(self.uri(name), version=version, storage_options=self._options)
+            return DeltaTable(_as_url(self.uri(name)), version=version, storage_options=self._options)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
@@ -170,7 +170,10 @@ class Lake:
         pruning = None
         if days is not None and contract.day is not None:
             pruning = f"{contract.day} >= '{days.first}' AND {contract.day} <= '{days.last}'"
-        files = table.file_uris(file_pruning_predicate=pruning) if pruning else table.file_uris()
+        uris = table.file_uris(file_pruning_predicate=pruning) if pruning else table.file_uris()
+        # Delta gives URLs, with its own idea of what is escaped; what follows the table's folder has nothing to escape
+        parts = 2 if contract.day else 1
+        files = ["/".join([self.uri(contract.table), *uri.rsplit("/", parts)[-parts:]]) for uri in uris]
         partition = next(iter(table.metadata().partition_columns), None)
         types = {name: str(ibis.Schema.from_pyarrow(stored)[name]) for name in stored.names}
         rows = self.engine.table(contract.table, files, types, partition)
@@ -263,7 +266,7 @@ class Lake:
                 table = self.open(contract.table)
                 if table is None:
                     create_table_with_add_actions(
-                        uri,
+                        _as_url(uri),
                         schema,
                         [],
                         partition_by=partition or None,
@@ -348,6 +351,11 @@ def _evolution(contract: Contract, table: DeltaTable, uri: str) -> str:
             f"added or widened; anything else needs the table to be made anew: move {uri} away, then run all its days again."
         )
     return ", ".join(changes)
+
+
+def _as_url(uri: str) -> str:
+    """Return a place as a URL, so that a percent sign or a space in a folder's name is taken for what it is."""
+    return uri if "://" in uri else Path(uri).as_uri()
 
 
 def _same(old: pa.DataType, new: pa.DataType) -> bool:

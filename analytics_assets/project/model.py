@@ -61,7 +61,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Test(Model):
+class Question(Model):
     """Ask something of one delivered column; several questions must all hold."""
 
     equals: str | list[str] | None = Field(None, description="the text, or one of several texts")
@@ -73,7 +73,7 @@ class Test(Model):
     missing: bool | None = Field(None, description="whether the value is missing")
 
     @model_validator(mode="after")
-    def _asks_something(self) -> Test:
+    def _asks_something(self) -> Question:
         if not self.model_fields_set:
             raise ValueError(
                 "asks nothing: use equals, not_equals, starts_with, ends_with, contains, matches or missing"
@@ -81,7 +81,7 @@ class Test(Model):
         return self
 
 
-Condition = dict[str, str | list[str] | Test]
+Condition = dict[str, str | list[str] | Question]
 """Tests by delivered column, all of which must hold; a text or a list of texts stands for `equals`."""
 
 

@@ -17,7 +17,7 @@ import ibis
 
 from analytics_assets.lake.engine import FILE, FILE_DAY, MALFORMED, ORDER, PREFIX, ROW_NUMBER, Engine
 from analytics_assets.lake.functions import with_instant
-from analytics_assets.project.model import Condition, Feed, Project, Source, Test
+from analytics_assets.project.model import Condition, Feed, Project, Source, Question
 from analytics_assets.sources.files import read
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def holds(rows: Table, condition: Condition) -> BooleanValue:
     return functools.reduce(operator.and_, tests, ibis.literal(True)).fill_null(False)  # noqa: FBT003
 
 
-def _test(value: StringValue, test: str | list[str] | Test) -> BooleanValue:
-    asked = test if isinstance(test, Test) else Test(equals=test)
+def _test(value: StringValue, test: str | list[str] | Question) -> BooleanValue:
+    asked = test if isinstance(test, Question) else Question(equals=test)
     answers: list[BooleanValue] = []
     if asked.equals is not None:
         answers.append(value.isin([asked.equals] if isinstance(asked.equals, str) else asked.equals))

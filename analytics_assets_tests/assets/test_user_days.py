@@ -67,7 +67,7 @@ def test_a_project_with_sales_alone_has_no_sessions(engine):
 
 def test_who_acted_and_bought_on_a_day_has_one_row(engine):
     (found,) = user_days(engine, sessions=[session(), session()], sales=[sale()])
-    assert found["sessions"], found["orders"] == (2, 1)
+    assert (found["sessions"], found["orders"]) == (2, 1)
     assert (found["active_time"], found["revenue"]) == (120.0, Decimal(5))
 
 
@@ -110,7 +110,7 @@ session_rows = st.fixed_dictionaries(
     {
         "day": some([day(1), day(2)]),
         "user_id": some(["ann", "bob"]),
-        "is_anonymous": st.just(False),  # noqa: FBT003
+        "is_anonymous": st.just(False),
         "events": st.integers(1, 9),
         "duration": st.integers(0, 1000).map(float),
         "excluded_as": some([None, None, "bot"]),

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import ibis
+import pytest
+from ibis.expr.types import Table
+
+from analytics_assets.assets.catalog import Setting, TableAsset, catalogue, declaration, resolve, staged_asset, table
+from analytics_assets.contracts import star
+from analytics_assets.contracts.delivered import DELIVERED
+from analytics_assets.contracts.model import Contract
+from analytics_assets.lake.days import Days
+from analytics_assets.lake.tables import conform
+from analytics_assets.project.model import Project, Source
+from analytics_assets_tests.making import at, day, feed, project, source
+from analytics_assets_tests.making import table as made
+
+DECLARED = {contract.table: contract for contract in vars(star).values() if isinstance(contract, Contract)}
+EVENTS, SALES, USERS = feed("events", "user_id"), feed("order_lines", "user_id"), feed("users")
+EVERYTHING = [source(feed(name), path=f"{name}-{{day}}.csv") for name in DELIVERED]
+
+
+def names(*sources: Source) -> list[str]:
+    return [asset.name for asset in resolve(project(*sources)).tables]
+
+
+def test_every_declared_table_has_a_function_and_every_function_a_declared_table():
+    assert {asset.name for asset in catalogue()} == set(DECLARED)
+    assert all(asset.contract is DECLARED[asset.name] for asset in catalogue())
+
+
+@pytest.mark.parametrize("asset", catalogue(), ids=lambda asset: asset.name)
+def test_a_function_names_tables_that_there_are_and_says_in_a_line_what_it_does(asset: TableAsset):
+    known = {*DECLARED, *(f"staged_{name}" for name in DELIVERED)}
+    assert set(asset.inputs) <= known
+    assert (asset.function.__doc__ or "").strip()
+    assert asset.group in {"dimensions", "facts"}
+
+
+@pytest.mark.parametrize("asset", catalogue(), ids=lambda asset: asset.name)
+def test_a_function_computes_what_its_contract_promises_even_of_nothing(engine, asset: TableAsset):
+    contracts = resolve(project(*EVERYTHING)).contracts()
+    inputs = {name: made(contracts[name]) for name in asset.inputs}
+    found = conform(asset.compute(inputs, Setting(project(), Days(day(1), day(1)))), asset.contract)
+    assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
+    stand_in = asset.name.startswith("dim_")  # the unknown member, or the one day
+    assert len(engine.rows(found)) == (1 if stand_in else 0)
+
+
+def test_a_function_is_declared_by_its_parameters():
+    @table(star.FACT_EVENTS)
+    def fact_events(staged_events: Table, setting: Setting, map_identity: Table | None = None) -> Table:
+        return staged_events
+
+    asset = declaration(fact_events)
+    assert (asset.name, asset.group) == ("fact_events", "facts")
+    assert (asset.requires, asset.uses) == (("staged_events",), ("map_identity",))
+    assert asset.inputs[:2] == ("staged_events", "map_identity")
+    assert set(asset.inputs[2:]) == {"dim_users", "dim_products", "dim_campaigns", "dim_dates"}
+
+
+def test_a_function_gets_the_tables_that_it_names_and_the_setting_only_if_it_asks():
+    seen: dict[str, object] = {}
+
+    def asks(first: str, setting: Setting, other: str | None = None) -> str:
+        seen.update(first=first, setting=setting, other=other)
+        return first
+
+    setting = Setting(project(), Days(day(1), day(2)))
+    asset = declaration(table(star.DIM_USERS)(asks))  # type: ignore[type-var]
+    assert asset.compute({"first": "a", "dim_geography": "not asked for"}, setting) == "a"  # type: ignore[dict-item]
+    assert seen == {"first": "a", "setting": setting, "other": None}
+    asset.compute({"first": "a", "other": "b"}, setting)  # type: ignore[dict-item]
+    assert seen["other"] == "b"
+
+
+def test_a_project_with_everything_lacks_nothing():
+    graph = resolve(project(*EVERYTHING))
+    assert graph.absent == {}
+    assert {contract.table for contract in graph.raw} == {f"raw_{name}" for name in DELIVERED}
+    assert {asset.name for asset in graph.tables} == set(DECLARED) | {f"staged_{name}" for name in DELIVERED}
+    assert set(graph.contracts()) == {c.table for c in graph.raw} | {asset.name for asset in graph.tables}
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [EVERYTHING, [source(EVENTS)], [source(SALES, USERS)], [source(EVENTS), source(SALES), source(feed("identities"))]],
+)
+def test_every_table_comes_after_all_that_it_reads(sources):
+    graph = resolve(project(*sources))
+    done = {contract.table for contract in graph.raw}
+    there = set(graph.contracts())
+    for asset in graph.tables:
+        assert set(asset.inputs) & there <= done
+        assert set(asset.requires) <= done
+        done.add(asset.name)
+    assert done == there
+    assert len(graph.tables) == len({asset.name for asset in graph.tables})
+
+
+def test_a_project_of_events_has_what_events_feed():
+    assert set(names(source(EVENTS))) == {
+        "staged_events",
+        "dim_dates",
+        "fact_events",
+        "fact_sessions",
+        "fact_user_days",
+        "fact_user_day_events",
+    }
+
+
+def test_a_project_of_sales_has_user_days_without_sessions():
+    assert set(names(source(SALES))) == {"staged_order_lines", "dim_dates", "fact_sales", "fact_user_days"}
+
+
+def test_a_table_that_can_do_with_one_of_two_needs_one():
+    graph = resolve(project(source(USERS)))
+    assert graph.absent["fact_user_days"] == "needs one of fact_sessions, fact_sales"
+    assert {asset.name for asset in graph.tables} == {"staged_users", "dim_users", "dim_geography", "dim_dates"}
+
+
+def test_every_absent_table_says_why():
+    absent = resolve(project(source(USERS))).absent
+    assert absent["raw_events"] == "no source feeds events"
+    assert absent["staged_events"] == "needs raw_events"
+    assert absent["fact_events"] == "needs staged_events"
+    assert absent["fact_sessions"] == "needs fact_events"
+    assert not set(absent) & {"raw_users", "staged_users", "dim_users", "dim_dates"}
+
+
+def test_every_table_is_there_or_absent_with_a_reason():
+    every = {*DECLARED, *(f"{layer}_{name}" for layer in ("raw", "staged") for name in DELIVERED)}
+    for sources in ([source(EVENTS)], [source(USERS)], EVERYTHING):
+        graph = resolve(project(*sources))
+        assert set(graph.contracts()) | set(graph.absent) == every
+        assert not set(graph.contracts()) & set(graph.absent)
+
+
+def test_an_optional_input_is_read_where_the_project_has_it():
+    with_identities = resolve(project(source(EVENTS), source(feed("identities"))))
+    order = [asset.name for asset in with_identities.tables]
+    assert order.index("map_identity") < order.index("fact_events")
+    assert "map_identity" in resolve(project(source(EVENTS))).absent
+
+
+def test_raw_tables_are_kept_by_day_or_are_snapshots_as_the_project_says():
+    dated = {**feed("users"), "columns": {"user_id": "id", "signed_up_at": "when"}}
+    graph = resolve(project(source(EVENTS), source(dated), source(feed("products"), path="products-{day}.csv")))
+    days = {name: contract.day for name, contract in graph.contracts().items()}
+    assert {name: days[name] for name in ("raw_events", "raw_users", "raw_products")} == {
+        "raw_events": "delivery_day",
+        "raw_users": None,
+        "raw_products": "delivery_day",
+    }
+    assert (days["staged_events"], days["staged_users"], days["staged_products"]) == (
+        "delivery_day",
+        None,
+        "delivery_day",
+    )
+    assert (days["fact_events"], days["dim_users"]) == ("day", None)
+
+
+def test_a_fact_of_a_snapshot_is_a_snapshot():
+    roster = feed("experiment_assignments", "variant")
+    assert resolve(project(source(roster))).contracts()["fact_assignments"].day is None
+    dated = feed("experiment_assignments", "variant", "assigned_at")
+    assert resolve(project(source(dated))).contracts()["fact_assignments"].day == "day"
+
+
+def test_a_staged_table_reads_its_raw_table_by_the_projects_feeds(engine):
+    within: Project = project(source(EVENTS))
+    asset = staged_asset(DELIVERED["events"], within)
+    provenance = {"delivery_day": day(1), "source": "s0", "feed": 0, "file": "f.csv", "row_number": 1}
+    event = {"event_type": "view", "occurred_at": "2024-03-01 12:00", **provenance}
+    raw = made(DELIVERED["events"].raw(), event)
+    (found,) = engine.rows(asset.compute({"raw_events": raw}, Setting(within, Days(day(1), day(1)))))
+    assert (asset.name, asset.requires, found["occurred_at"]) == ("staged_events", ("raw_events",), at("01 12:00"))

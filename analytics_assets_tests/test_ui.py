@@ -1,0 +1,156 @@
+"""The UI as a user starts it: real processes, a run launched from it, and what it shows of tables and checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DEADLINE = 120.0
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+ASSETS = """
+{ assetNodes {
+    assetKey { path } groupName description
+    assetMaterializations(limit: 1) { metadataEntries { label ... on TableSchemaMetadataEntry { label } } }
+    metadataEntries { label }
+    assetChecksOrError { ... on AssetChecks { checks {
+      name executionForLatestMaterialization { evaluation { success severity } } } } }
+} }
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def until(asked: Callable[[], Any], what: str) -> Any:
+    """Ask until there is an answer."""
+    deadline, pause = time.monotonic() + DEADLINE, threading.Event()
+    while time.monotonic() < deadline:
+        if answer := asked():
+            return answer
+        pause.wait(0.3)
+    pytest.fail(f"{what} did not happen within {DEADLINE:.0f} s")
+
+
+class Ui:
+    """Ask a running webserver."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def up(self) -> bool:
+        try:
+            return bool(self.ask("{ version }"))
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            told = json.load(answer)
+        assert "errors" not in told, told["errors"]
+        return told["data"]
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    home = tmp_path_factory.mktemp("ui") / ".dagster_home"
+    home.mkdir()
+    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        "ANALYTICS_PROJECT": str(ROOT / "examples/starter"),
+        "ANALYTICS_MEMORY": "500MB",
+    }
+    environment.pop("ANALYTICS_LAKE", None)
+    program = [sys.executable, "-m", "dagster", "dev", "--workspace", str(ROOT / "workspace.yaml"), "--port", str(port)]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(
+            program, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            asking = Ui(port)
+            until(asking.up, "the start of the UI")
+            yield asking
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def launched(ui: Ui) -> dict[str, Any]:
+    """Launch the daily job for the project's days from the UI, and return what it shows of each table."""
+    tags = {"dagster/asset_partition_range_start": "2024-03-27", "dagster/asset_partition_range_end": "2024-04-02"}
+    params = {
+        "selector": {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "analytics_assets",
+            "pipelineName": "daily",
+        },
+        "mode": "default",
+        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+    }
+    answer = ui.ask(LAUNCH, params=params)["launchPipelineExecution"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    run_id = answer["run"]["runId"]
+
+    def ended() -> str | None:
+        status = ui.ask(STATUS, id=run_id)["runOrError"]["status"]
+        return status if status in {"SUCCESS", "FAILURE", "CANCELED"} else None
+
+    assert until(ended, "the end of the run") == "SUCCESS"
+    return {node["assetKey"]["path"][-1]: node for node in ui.ask(ASSETS)["assetNodes"]}
+
+
+def test_tables_are_shown_in_groups_with_descriptions_and_schemas(launched: dict[str, Any]) -> None:
+    groups = {node["groupName"] for node in launched.values()}
+    assert groups == {"raw", "staged", "dimensions", "facts", "release"}
+    for name, node in launched.items():
+        assert "**Grain**" in node["description"], name
+        if name != "release":
+            assert "dagster/column_schema" in {entry["label"] for entry in node["metadataEntries"]}, name
+
+
+def test_a_run_from_the_ui_shows_row_counts_sql_time_and_version(launched: dict[str, Any]) -> None:
+    for name, node in launched.items():
+        (materialization,) = node["assetMaterializations"]
+        labels = {entry["label"] for entry in materialization["metadataEntries"]}
+        if name != "release":
+            assert labels >= {"dagster/row_count", "lake_version", "sql", "seconds", "engine_seconds"}, name
+
+
+def test_the_ui_shows_the_results_of_checks(launched: dict[str, Any]) -> None:
+    def results(table: str) -> dict[str, tuple[bool, str]]:
+        checks = launched[table]["assetChecksOrError"]["checks"]
+        told = {check["name"]: check["executionForLatestMaterialization"]["evaluation"] for check in checks}
+        return {name: (evaluation["success"], evaluation["severity"]) for name, evaluation in told.items()}
+
+    assert results("staged_events") == {"keys": (True, "ERROR"), "values": (True, "ERROR"), "accounting": (True, "ERROR")}
+    assert results("dim_products")["keys"] == (False, "WARN")
