@@ -142,8 +142,8 @@ def test_run_computes_the_days_that_are_asked_for(workshop: Workshop, call: Call
     ("arguments", "says"),
     [
         (["--from", "2024-02-01"], "2024-02-01 lies before the project's first day 2024-03-01"),
-        (["--to", "2024-03-09"], "2024-03-09 lies after the last day of the project, 2024-03-08"),
-        (["--from", "2024-03-05", "--to", "2024-03-01"], "2024-03-01 lies before the first day 2024-03-05"),
+        (["--to", "2024-03-05"], "2024-03-05 lies after the last day of the project, 2024-03-04"),
+        (["--from", "2024-03-03", "--to", "2024-03-01"], "2024-03-01 lies before the first day 2024-03-03"),
         (["--from", "someday"], "'someday' does not match the format '%Y-%m-%d'"),
         (["--select", "fact_sale+"], "fact_sales"),
         (["--select", "fact_sales and and"], "Invalid selection string"),

@@ -47,7 +47,12 @@ def test_every_refusal_is_a_word_of_the_documents() -> None:
 
 
 def test_links_in_documents_lead_somewhere() -> None:
-    for document in [ROOT / "README.md", ROOT / "CONTEXT.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/README.md")]:
+    for document in [
+        ROOT / "README.md",
+        ROOT / "CONTEXT.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *ROOT.glob("examples/*/README.md"),
+    ]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 

@@ -44,6 +44,7 @@ def test_the_deliveries_hold_what_makes_the_order_matter(workshop: Workshop) -> 
     fill(workshop)
     ran = workshop.run()
     assert ran.succeeded, ran.message
+    workshop.assert_nothing_lost()
     rejected = ran.report("staged_events").rejected
     assert {"duplicate", "too_late", "malformed"} <= rejected.keys()
     late = [row for row in workshop.rows("staged_events") if not row["rejected"] and row["day"] != row["delivery_day"]]
@@ -119,6 +120,19 @@ def test_after_a_file_that_was_bad_is_mended(workshop: Workshop, whole: Callable
     bad.write_text(good)
     run_each(workshop, DAYS[2:FEW])
     assert workshop.fingerprints() == whole(FEW)
+
+
+@pytest.mark.parametrize("path", ["data/orders_{day}.csv", "data/*.csv"], ids=["a file a day", "one dump"])
+def test_a_key_that_comes_again_is_judged_alike_in_a_range_and_day_by_day(workshop: Workshop, path: str) -> None:
+    workshop.declare(last_day=day("03-05"))
+    workshop.source("orders", ORDERS, path=path, lateness=1 if "{day}" in path else 0, optional=True)
+    for number in (1, 2, 5):
+        workshop.deliver(f"orders_2024-03-0{number}.csv", orders(f"again,1,u1,p1,2024-03-0{number} 10:00:00,1,1"))
+    assert workshop.run("03-01", "03-05").succeeded
+    whole = workshop.rows("staged_order_lines", "delivery_day", "rejected")
+    workshop.start_over()
+    run_each(workshop, ["03-01", "03-02", "03-05"])
+    assert workshop.rows("staged_order_lines", "delivery_day", "rejected") == whole
 
 
 def test_a_file_with_other_columns_changes_no_row_of_another_file(workshop: Workshop) -> None:

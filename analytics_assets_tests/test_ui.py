@@ -152,5 +152,9 @@ def test_the_ui_shows_the_results_of_checks(launched: dict[str, Any]) -> None:
         told = {check["name"]: check["executionForLatestMaterialization"]["evaluation"] for check in checks}
         return {name: (evaluation["success"], evaluation["severity"]) for name, evaluation in told.items()}
 
-    assert results("staged_events") == {"keys": (True, "ERROR"), "values": (True, "ERROR"), "accounting": (True, "ERROR")}
+    assert results("staged_events") == {
+        "keys": (True, "ERROR"),
+        "values": (True, "ERROR"),
+        "accounting": (True, "ERROR"),
+    }
     assert results("dim_products")["keys"] == (False, "WARN")

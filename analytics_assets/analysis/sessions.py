@@ -17,7 +17,7 @@ _MICROSECONDS = 1_000_000
 
 
 def sessionize(events: Table, gap: int = GAP_SECONDS) -> Table:
-    """Name the session of each event in `session_id`: `user/day/n`, or `user/day/ID` where the source knows it.
+    """Name the session of each event in `session_id`: `user/day/n`, or `user/day/id:ID` where the source knows it.
 
     A session is the source's, or ends before a pause of more than `gap` seconds; it also ends at midnight of the
     reporting zone, so that a day's sessions need that day alone. Events are ordered by (occurred_at, event_id).
@@ -51,7 +51,7 @@ def sessionize(events: Table, gap: int = GAP_SECONDS) -> Table:
     )
     so_far = ibis.window(group_by=of_user_day, order_by=order, preceding=None, following=0)
     numbered = begun.mutate(number_=ibis._.begins_.sum().over(so_far))
-    name: StringValue = numbered.session_id.fill_null(numbered.number_.cast("string"))
+    name: StringValue = ("id:" + numbered.session_id).fill_null(numbered.number_.cast("string"))
     return numbered.mutate(session_id=numbered.user_id + "/" + numbered.day.cast("string") + "/" + name).drop(
         "begins_", "number_"
     )

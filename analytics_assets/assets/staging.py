@@ -22,8 +22,10 @@ from analytics_assets.lake import functions
 from analytics_assets.project.model import Feed, Project, Source
 
 if TYPE_CHECKING:
-    from ibis.expr.types import BooleanValue, StringValue, Table
+    from ibis.expr.types import BooleanValue, DateValue, StringValue, Table
 
+_MAX_AMOUNT = 1e14
+"""Where `decimal(18, 4)` ends."""
 _PROVENANCE = ("delivery_day", "source", "feed", "file", "row_number", "row_key", "excluded_as")
 
 
@@ -65,14 +67,15 @@ def _text(raw: Table, name: str, feed: Feed, source: Source) -> StringValue:
     return text if default is None else text.fill_null(default)
 
 
-def _key_text(raw: Table, name: str, feed: Feed, text: StringValue) -> StringValue:
+def _key_text(raw: Table, name: str, source: Source, feed: Feed, text: StringValue) -> StringValue:
     """Give a key that the source does not have: what makes the row the same row, or the row's place."""
     if feed.mapping(name) is not None:
         return text
-    if name == "line":
-        return raw.row_number.cast("string")
+    place = raw.row_number.cast("string")
+    if name == "line":  # an order's lines may stand in several files, if there are several
+        return raw.file + ":" + place if source.has_many_files else place
     if name == "event_id":
-        return raw.row_key.fill_null(raw.file + ":" + raw.row_number.cast("string"))
+        return raw.row_key.fill_null(raw.source + ":" + raw.file + ":" + place)
     return text
 
 
@@ -90,7 +93,9 @@ def _texts(raw: Table, source: Source, feed: Feed) -> Table:
     texts = {}
     for column in feed.delivered.columns:
         text = _text(raw, column.name, feed, source)
-        texts[column.name] = _key_text(raw, column.name, feed, text) if column.name in feed.delivered.key else text
+        texts[column.name] = (
+            _key_text(raw, column.name, source, feed, text) if column.name in feed.delivered.key else text
+        )
     return raw.select(
         **texts,
         properties=_properties(raw, feed),
@@ -117,8 +122,18 @@ def _typed(rows: Table, source: Source, feed: Feed, project: Project) -> Table:
         rows = functions.with_value(rows, column.name, column.type, source.timestamps, project.clock(source.time_zone))
         if mapping and mapping.negate:
             rows = rows.mutate(**{column.name: -rows[column.name]})
-    day = ibis.null("date") if delivered.time is None else project.clock().day(rows[delivered.time])
-    return rows.mutate(day=day)
+    return rows.mutate(day=_day(rows, delivered, project))
+
+
+def _day(rows: Table, delivered: Delivered, project: Project) -> DateValue:
+    """Give the day of each row. A row that may go without a time, or began before the project, has its delivery's."""
+    if delivered.time is None:
+        return ibis.null("date")
+    day = project.clock().day(rows[delivered.time])
+    if not delivered.column(delivered.time).nullable:
+        return day
+    known: DateValue = (day >= ibis.literal(project.first_day)).fill_null(False).ifelse(day, rows.delivery_day)  # noqa: FBT003
+    return known
 
 
 def _judge(raw: Table, source: Source, feed: Feed, project: Project) -> Table:
@@ -136,6 +151,9 @@ def _judge(raw: Table, source: Source, feed: Feed, project: Project) -> Table:
     judged |= {
         refusal.reason: _refused(rows, refusal) for refusal in delivered.refusals if feed.mapping(refusal.column)
     }
+    for number, price in delivered.products:
+        product = rows[number].cast("float64").abs() * rows[price].cast("float64").abs()
+        judged["out_of_range_amount"] = product >= _MAX_AMOUNT
     if feed.mapping("currency") is not None:
         judged["foreign_currency"] = rows.currency != project.currency
     judged |= _day_reasons(rows, feed, source, project)
@@ -158,8 +176,7 @@ def _day_reasons(rows: Table, feed: Feed, source: Source, project: Project) -> d
     if feed.delivered.time is None:
         return {}
     never = ibis.literal(False)  # noqa: FBT003
-    # an experiment may have begun before the project
-    early = never if feed.delivered.name == "experiment_assignments" else rows.day < ibis.literal(project.first_day)
+    early = rows.day < ibis.literal(project.first_day)
     after = never if project.last_day is None else rows.day > ibis.literal(project.last_day)
     reasons = {"before_first_day": early, "after_last_day": after}
     if source.day_form is not None:
@@ -170,12 +187,11 @@ def _day_reasons(rows: Table, feed: Feed, source: Source, project: Project) -> d
 
 def _properties(raw: Table, feed: Feed) -> StringValue:
     """Give the delivered columns that the project keeps, as a JSON object."""
-    if not feed.properties:
-        return ibis.null("string")
     mapped = {mapping.column: name for name in feed.columns if (mapping := feed.mapping(name)) and mapping.column}
-    extra = raw.extra.cast("json")
-    picked = {name: raw[mapped[name]] if name in mapped else extra[name].str for name in feed.properties}
-    return ibis.struct(picked).cast("json").cast("string")
+    picked = {
+        name: raw[mapped[name]] if name in mapped else functions.json_text(raw.extra, name) for name in feed.properties
+    }
+    return functions.json_object(picked)
 
 
 def _without_duplicates(rows: Table, delivered: Delivered) -> Table:

@@ -222,7 +222,7 @@ def _with_accounting(audit: Audit, step: Step, asset: TableAsset, tables: Mappin
         rows = tables[asset.contract.accounts_for]
         is_kept = rows.rejected.length() == 0
         if asset.contract.day is not None:
-            is_kept = is_kept & rows.day.between(days.first, days.last)
+            is_kept = is_kept & (rows.day.between(days.first, days.last) | rows.day.isnull())
         expected = is_kept.sum()
         equation = f"rows kept of {asset.contract.accounts_for} = rows {audit.rows:,}"
     else:

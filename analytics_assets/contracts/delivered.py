@@ -61,6 +61,7 @@ class Delivered:
         refusals: Values for which a row is rejected, the main reason first.
         defaults: What an absent or empty value means, by column.
         optional: Columns of the key that may be empty even where they are mapped.
+        products: Pairs of columns whose product is an amount too, and must not be beyond all amounts.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Delivered:
     refusals: tuple[Refusal, ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
     optional: tuple[str, ...] = ()
+    products: tuple[tuple[str, str], ...] = ()
 
     def column(self, name: str) -> Column:
         """Return the canonical column of that name."""
@@ -205,6 +207,7 @@ _TABLES = (
             Refusal("unknown_status", "status", outside=("completed", "pending", "cancelled")),
         ),
         defaults=(("discount", "0"), ("tax", "0"), ("shipping", "0"), ("status", "completed")),
+        products=(("quantity", "unit_price"),),
     ),
     Delivered(
         name="returns",
@@ -233,6 +236,7 @@ _TABLES = (
             Refusal("unknown_status", "status", outside=("requested", "approved", "refunded", "refused")),
         ),
         defaults=(("status", "refunded"),),
+        products=(("quantity", "unit_price"),),
     ),
     Delivered(
         name="campaigns",

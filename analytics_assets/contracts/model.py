@@ -162,6 +162,7 @@ class Contract:
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         used = [*self.key, *self.clustered_by, *(reference.column for reference in self.references)]
+        used += [name for reference in self.references for name in reference.unless]
         used += [self.day] if self.day else []
         for rule in self.rules:
             match rule:

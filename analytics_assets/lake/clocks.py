@@ -40,7 +40,7 @@ def _microseconds(instant):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN
 
 
 @ibis.udf.scalar.builtin(name="make_timestamp", signature=(("int64",), "timestamp"))
-def from_microseconds(microseconds):  # type: ignore[no-untyped-def]  # noqa: ANN001
+def from_microseconds(microseconds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Give the UTC time so many microseconds after 1970."""
 
 

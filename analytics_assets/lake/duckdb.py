@@ -6,10 +6,13 @@ Belongs here: every DuckDB call. Does not belong here: Delta (`tables`) and what
 from __future__ import annotations
 
 import datetime as dt
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +31,25 @@ from analytics_assets.lake.engine import (
 from analytics_assets.lake.errors import LakeError
 
 if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
     from ibis.expr.types import Table
 
-_NEVER = "\x1f\x1e never \x1e\x1f"
-_LONGEST_LINE = 1 << 28
-_CSV_BUFFER = 1 << 23
+_LONGEST_LINE = 1 << 25
+_SURPLUS = "\x01one more"
+_NOT_IN_PARALLEL = "does not support null_padding in conjunction with quoted new lines"
 _OPEN_FILES = 200
 _MAX_ROWS = 1 << 40
+_UPLOADS = 8  # at once: each file is in memory on its way
+
+
+@dataclass(frozen=True)
+class _Delivered:
+    """Hold the SQL of a file's columns as text, of its row numbers, of what is malformed, and of its rows."""
+
+    values: Mapping[str, str]
+    row_number: str
+    malformed: str
+    rows: str
 
 
 def _quoted(name: str) -> str:
@@ -81,6 +96,7 @@ class DuckDBEngine:
         self._folder = tempfile.TemporaryDirectory(prefix="analytics_assets_", dir=folder)
         self._names = 0
         self._files = 0
+        self._systems: dict[str, AbstractFileSystem] = {}
         settings: dict[str, Any] = {"memory_limit": memory, "temp_directory": self._folder.name}
         if threads is not None:
             settings["threads"] = threads
@@ -104,9 +120,51 @@ class DuckDBEngine:
         with self._clock():
             return list(self.backend.con.execute(statement).fetchall())
 
+    def _query(self, expression: Table) -> str:
+        """Return the SQL of an expression, with its in-memory tables in place, as Ibis has them when it executes."""
+        with self._clock():
+            self.backend._run_pre_execute_hooks(expression)  # noqa: SLF001
+        return str(self.backend.compile(expression, pretty=True))
+
     def _new_name(self, name: str) -> str:
         self._names += 1
         return f"{name}_{self._names}"
+
+    @contextmanager
+    def _bucket(self, url: str) -> Iterator[AbstractFileSystem]:
+        """Reach a URL through fsspec, which DuckDB then reads it by; credentials come from the environment."""
+        import fsspec
+
+        protocol = url.partition("://")[0]
+        try:
+            with self._clock():
+                if protocol not in self._systems:
+                    # DuckDB asks for the ranges that it needs: what is read ahead of them is read in vain
+                    system = fsspec.filesystem(protocol, default_cache_type="none", skip_instance_cache=True)
+                    self.backend.con.register_filesystem(system)
+                    self._systems[protocol] = system
+                yield self._systems[protocol]
+        except ImportError as error:
+            raise LakeError(f"cannot reach {url}: {error}. Run pip install 'analytics-assets[{protocol}]'.") from error
+        except Exception as error:  # every kind of storage has its own exceptions
+            raise LakeError(
+                f"cannot reach {url}: {_first_line(error)}. Check the bucket's name, the rights on it, and the AWS_* "
+                "variables, then run the days again."
+            ) from error
+
+    def _list(self, files: Sequence[str]) -> None:
+        """Ask once about the files in a bucket, which is remembered: DuckDB asks a dozen times about each."""
+        folders = [file.partition("://")[2].rpartition("/")[0] for file in files]
+        with self._bucket(files[0]) as system:
+            system.find(os.path.commonpath(folders))
+
+    def _upload(self, files: Sequence[WrittenFile], source: str, folder: str) -> tuple[WrittenFile, ...]:
+        """Move files that were written to a local folder to a bucket, several at once."""
+        moved = tuple(replace(file, path=folder + file.path.removeprefix(source)) for file in files)
+        with self._bucket(folder) as system:
+            system.put([file.path for file in files], [file.path for file in moved], batch_size=_UPLOADS)
+        shutil.rmtree(source)
+        return moved
 
     def table(self, name: str, files: Sequence[str], types: Mapping[str, str], day: str | None) -> Table:
         """Return the rows of Parquet files as a table; see `Engine.table`."""
@@ -114,6 +172,8 @@ class DuckDBEngine:
 
         if not files:
             return ibis.memtable([], schema=ibis.schema(dict(types)))
+        if "://" in files[0]:
+            self._list(files)
         view = self._new_name(name)
         hive = (
             f", hive_partitioning = true, hive_types = {{{_quoted(day)}: DATE}}"
@@ -134,24 +194,23 @@ class DuckDBEngine:
         """Compute a table into Parquet files; see `Engine.write`."""
         import duckdb
 
-        with self._clock():
-            self.backend._run_pre_execute_hooks(expression)  # noqa: SLF001 - registers in-memory tables, as execute does
-        query = str(self.backend.compile(expression, pretty=True))
+        query = self._query(expression)
         options = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
+        # one file after the other into a bucket takes five round trips each
+        place = f"{self._folder.name}/{stem}" if "://" in folder else folder
         if day:
             target, options = (
-                folder,
+                place,
                 f"{options}, PARTITION_BY ({_quoted(day)}), FILENAME_PATTERN '{stem}-{{uuid}}', APPEND",
             )
         else:
-            target = f"{folder}/{stem}.parquet"
+            target = f"{place}/{stem}.parquet"
         try:
-            if "://" not in folder:
-                Path(folder).mkdir(parents=True, exist_ok=True)
+            Path(place).mkdir(parents=True, exist_ok=True)
             written = self._run(f"COPY ({query}) TO {_text(target)} ({options})")
         except (OSError, duckdb.IOException) as error:
             raise LakeError(
-                f"cannot write to {folder}: {_first_line(error)}. Give this user the right to write there and see that "
+                f"cannot write to {place}: {_first_line(error)}. Give this user the right to write there and see that "
                 "the disk is not full, or name another folder in ANALYTICS_LAKE."
             ) from error
         files = tuple(
@@ -159,12 +218,12 @@ class DuckDBEngine:
             for path, rows, size, _, _, partition in written
             if rows or not day
         )
-        return Written(files, query)
+        return Written(files if place == folder else self._upload(files, place, folder), query)
 
     def fingerprint(self, table: Table) -> str:
         """Return a hash of a table's rows that does not depend on their order; see `Engine.fingerprint`."""
         columns = ", ".join(map(_quoted, sorted(table.columns)))
-        query = self.backend.compile(table)
+        query = self._query(table)
         hashes = f"SELECT hash({columns}) AS h FROM ({query})"  # noqa: S608
         ((rows, total, mixed),) = self._run(f"SELECT count(*), sum(h::HUGEINT), bit_xor(h) FROM ({hashes})")  # noqa: S608
         return f"{rows}-{total or 0:x}-{mixed or 0:x}"
@@ -205,34 +264,65 @@ class DuckDBEngine:
         """Read a delivered file once, as text; see `Engine.append`."""
         import duckdb
 
-        values, row_number, malformed, origin = self._delivered(file)
-        self._files += 1
-        day = f"DATE '{file.day}'" if file.day else "NULL"
-        chosen = [values.get(column, "NULL") for column in columns]
-        own = [f"{self._files} * {_MAX_ROWS} + {row_number}", _text(file.name), day, row_number, malformed]
         try:
-            self._run(f"INSERT INTO {_quoted(name)} SELECT {', '.join([*chosen, *own])} FROM {origin}")  # noqa: S608
+            if file.kind != "csv":
+                self._insert(name, file, columns, self._delivered(file))
+                return
+            try:
+                self._insert(name, file, columns, self._csv(file, "null_padding = true"))
+            except duckdb.Error as error:
+                if _NOT_IN_PARALLEL not in str(error):
+                    raise
+                # read by one thread, the rest of a file after an unclosed quote would be lost: the plain scan finds it
+                self._run(f"SELECT count(COLUMNS(*)) FROM {self._csv_scan(file, file.columns, 'null_padding = false')}")  # noqa: S608
+                self._insert(name, file, columns, self._csv(file, "null_padding = true, parallel = false"))
         except duckdb.Error as error:
             raise UnreadableError(_first_line(error)) from error
+
+    def _insert(self, name: str, file: CleanFile, columns: Sequence[str], delivered: _Delivered) -> None:
+        self._files += 1
+        order = f"{self._files} * {_MAX_ROWS}"
+        day = f"DATE '{file.day}'" if file.day else "NULL"
+        chosen = [delivered.values.get(column, "NULL") for column in columns]
+        own = [f"{order} + {delivered.row_number}", _text(file.name), day, delivered.row_number, delivered.malformed]
+        query = f"SELECT {', '.join([*chosen, *own])} FROM {delivered.rows}"  # noqa: S608
+        ((inserted,),) = self._run(f"INSERT INTO {_quoted(name)} {query}")
+        if file.kind in {"csv", "jsonl"} and inserted != file.records:
+            self._run(f"DELETE FROM {_quoted(name)} WHERE {PREFIX}{ORDER} > {order}")  # noqa: S608
+            raise UnreadableError(
+                f"{inserted:,} rows were read, and its line ends make {file.records or 'an unclear number of'}"
+            )
 
     def delivery(self, name: str) -> Table:
         """Return a table of delivered rows; see `Engine.delivery`."""
         return self.backend.table(name)
 
-    def _delivered(self, file: CleanFile) -> tuple[dict[str, str], str, str, str]:
-        """Return the SQL of a file's columns as text, of its row numbers, of what is malformed, and of its rows."""
+    def _csv_scan(self, file: CleanFile, columns: Sequence[str], more: str) -> str:
+        types = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in columns)
+        return (
+            f"read_csv({_text(str(file.path))}, auto_detect = false, header = true, delim = {_text(file.delimiter)}, "
+            f"quote = {_text(file.quote)}, escape = {_text(file.quote)}, columns = {{{types}}}, nullstr = chr(0), "
+            f"strict_mode = true, max_line_size = {_LONGEST_LINE}, buffer_size = {_LONGEST_LINE}, {more})"
+        )
+
+    def _csv(self, file: CleanFile, more: str) -> _Delivered:
+        """Describe the strict scan of a CSV file.
+
+        DuckDB passes over an empty value too many, so the scan looks for one column more than there is; and a row that
+        is too short is padded, so the last column must hold something.
+        """
+        scan = self._csv_scan(file, [*file.columns, _SURPLUS], more)
+        ragged = f"{_quoted(_SURPLUS)} IS NOT NULL OR {_quoted(file.columns[-1])} IS NULL"
+        values = {column: _quoted(column) for column in file.columns}
+        row_number = (
+            f"CASE WHEN {ragged} THEN error('a row has too few or too many values') ELSE row_number() OVER () END"
+        )
+        return _Delivered(values, row_number, "NULL", scan)
+
+    def _delivered(self, file: CleanFile) -> _Delivered:
+        """Describe the scan of a file that is no CSV."""
         path = _text(str(file.path))
         match file.kind:
-            case "csv":
-                types = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in file.columns)
-                longest = min(max(file.path.stat().st_size, _CSV_BUFFER), _LONGEST_LINE)
-                rows = (
-                    f"read_csv({path}, auto_detect = false, header = true, delim = {_text(file.delimiter)}, "
-                    f"quote = {_text(file.quote)}, escape = {_text(file.quote)}, columns = {{{types}}}, "
-                    f"nullstr = {_text(_NEVER)}, strict_mode = true, null_padding = false, parallel = false, "
-                    f"max_line_size = {longest})"
-                )
-                return {column: _quoted(column) for column in file.columns}, "row_number() OVER ()", "NULL", rows
             case "jsonl":
                 # a line that is no JSON object is a malformed row, with its text
                 known = "json_type(object) = 'OBJECT'"
@@ -241,23 +331,23 @@ class DuckDBEngine:
                     for column in self.columns(file)
                 }
                 malformed = f"CASE WHEN coalesce({known}, false) THEN NULL ELSE 'not a JSON object: ' || line END"
-                return values, "row_number() OVER ()", malformed, f"{self._lines(file)} WHERE trim(line) <> ''"
+                return _Delivered(values, "row_number() OVER ()", malformed, self._lines(file))
             case "text":
                 values = {column: _quoted(column) for column in self._parquet_columns(file)}
-                return values, ROW_NUMBER, MALFORMED, f"read_parquet({path})"
+                return _Delivered(values, ROW_NUMBER, MALFORMED, f"read_parquet({path})")
             case _:
                 values = {column: _as_text(column, kind) for column, kind in self._parquet_columns(file).items()}
-                return values, "file_row_number + 1", "NULL", f"read_parquet({path}, file_row_number = true)"
+                rows = f"read_parquet({path}, file_row_number = true)"
+                return _Delivered(values, "file_row_number + 1", "NULL", rows)
 
     def _lines(self, file: CleanFile) -> str:
         """Return the SQL of a text file's lines, each beside the JSON that it is, null where it is none."""
-        longest = min(max(file.path.stat().st_size, _CSV_BUFFER), _LONGEST_LINE)
-        return (
-            "(SELECT line, CASE WHEN json_valid(line) THEN line END AS object FROM "
+        scan = (
             f"read_csv({_text(str(file.path))}, auto_detect = false, header = false, delim = '\x01', quote = '', "
-            f"escape = '', columns = {{'line': 'VARCHAR'}}, nullstr = {_text(_NEVER)}, max_line_size = {longest}, "
-            f"parallel = false))"
+            f"escape = '', columns = {{'line': 'VARCHAR'}}, nullstr = chr(0), max_line_size = {_LONGEST_LINE}, "
+            f"buffer_size = {_LONGEST_LINE}, parallel = false)"
         )
+        return f"(SELECT line, CASE WHEN json_valid(line) THEN line END AS object FROM {scan})"  # noqa: S608
 
     def drop(self, name: str) -> None:
         """Forget a temporary table; see `Engine.drop`."""

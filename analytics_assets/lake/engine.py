@@ -58,6 +58,7 @@ class CleanFile:
         kind: How to read it. `csv`: strictly; `parquet` turns every value into the text that a CSV would hold;
             `text` is Parquet that already holds text, row numbers and malformed rows; `jsonl` is a JSON object a line.
         columns: The columns of a CSV file, in order.
+        records: How many rows a text file has by the count of its line ends; None where its quotes do not pair up.
         day: The day in its name, if any.
         delimiter: Of a CSV file.
         quote: Of a CSV file.
@@ -67,6 +68,7 @@ class CleanFile:
     name: str
     kind: str
     columns: tuple[str, ...] = ()
+    records: int | None = None
     day: dt.date | None = None
     delimiter: str = ","
     quote: str = '"'

@@ -9,22 +9,27 @@ one. Every step is a select of its own, so that the engine computes it once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import datetime as dt
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ibis
 
-from analytics_assets.lake.clocks import LOCAL, Clock, from_microseconds, utc
+from analytics_assets.lake.clocks import INSTANT, LOCAL, Clock, from_microseconds, utc
 
 if TYPE_CHECKING:
     from ibis.expr.types import BooleanValue, StringValue, Table, TimestampValue, Value
 
 ISO = "iso"
 EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
-_ZONED = r":\d{2}(\.\d+)?\s*([Zz]|[+-]\d{2}(:?\d{2})?)$"
+_ZONED = r":\d{2}(\.\d+)?\s*([Zz]|UTC|[+-]\d{2}(:?\d{2}){0,2})\s*$"
+_FIRST_TIME = dt.datetime(1, 1, 2)  # noqa: DTZ001 - local times, a day away from the ends of the calendar
+_LAST_TIME = dt.datetime(9999, 12, 30)  # noqa: DTZ001
+_MAX_SECONDS = 1e12
 _INTEGER = r"^\s*[+-]?\d+(\.0*)?\s*$"
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_EXACT = "decimal(38, 18)"
 _FALSE = ("false", "f", "no", "n", "0")
 _TRUE = ("true", "t", "yes", "y", "1")
 
@@ -32,6 +37,32 @@ _TRUE = ("true", "t", "yes", "y", "1")
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))
 def _try_strptime(text, form):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Parse text by a strptime format, null where it does not fit."""
+
+
+@ibis.udf.scalar.builtin(name="json_extract_string", signature=(("string", "string"), "string"))
+def _json_text(document, pointer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Give the text of the value that a JSON pointer names."""
+
+
+def json_text(document: StringValue, key: str) -> StringValue:
+    """Give the text of one key of JSON objects, whatever the key is called."""
+    text: StringValue = _json_text(document, "/" + key.replace("~", "~0").replace("/", "~1"))
+    return text
+
+
+@ibis.udf.scalar.builtin(name="json_merge_patch", signature=(("string", "string"), "string"))
+def _patched(document, patch):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Patch a JSON document; what the patch has as null is left out."""
+
+
+def json_object(values: Mapping[str, StringValue]) -> StringValue:
+    """Give JSON objects of texts, without what is missing; null where all is."""
+    if not values:
+        return ibis.null("string")
+    document = ibis.struct(dict(values)).cast("json").cast("string")
+    complete = functools.reduce(operator.and_, (value.notnull() for value in values.values()))
+    known: StringValue = complete.ifelse(document, _patched("{}", document))
+    return _where(known != "{}", known)
 
 
 def _where(condition: BooleanValue, value: Value) -> Value:
@@ -50,11 +81,18 @@ def _local_times(text: StringValue, formats: Sequence[str]) -> TimestampValue:
         if form == ISO:
             parsed.append(_where(digit, text.try_cast(LOCAL)))
         elif form in EPOCHS:
-            seconds = _where(text.re_search(_NUMBER), text.try_cast("decimal(38, 6)"))
-            parsed.append(from_microseconds((seconds * (1_000_000 // EPOCHS[form])).try_cast("int64")))
+            count = _where(text.re_search(_NUMBER), text.try_cast("decimal(38, 6)"))
+            near = count.abs() < _MAX_SECONDS * EPOCHS[form]
+            parsed.append(from_microseconds(_where(near, (count * (1_000_000 // EPOCHS[form])).try_cast("int64"))))
         else:
             parsed.append(_where(text.re_search(r"\d"), _try_strptime(text, form)))
     times: TimestampValue = ibis.coalesce(*parsed)
+    return times
+
+
+def _in_calendar(local: TimestampValue) -> TimestampValue:
+    """Leave out times at which the arithmetic of time zones ends."""
+    times: TimestampValue = _where(local.between(_FIRST_TIME, _LAST_TIME), local)
     return times
 
 
@@ -71,21 +109,28 @@ def with_instant(rows: Table, name: str, formats: Sequence[str], clock: Clock) -
     """
     text = rows[name]
     given, local, zoned = f"{name}__given", f"{name}__local", f"{name}__zoned"
-    has_offset = text.re_search(_ZONED) if ISO in formats else ibis.literal(False)  # noqa: FBT003
-    epochs = [form for form in formats if form in EPOCHS]
+    epochs = [place for place, form in enumerate(formats) if form in EPOCHS]
+    offset = digits = ibis.literal(False)  # noqa: FBT003
+    if ISO in formats:
+        offset = _holds(text.re_search(_ZONED))
     if epochs:
-        has_offset = has_offset | text.re_search(_NUMBER)
-    absolute = len(epochs) == len(formats)
-    read = rows.mutate(**{given: text.notnull(), local: _local_times(text, formats), zoned: _holds(has_offset)})
-    # the engine reads a time with an offset as the UTC time that it means
-    placed = utc(read[local]) if absolute else read[zoned].ifelse(utc(read[local]), clock.instant(read[local]))
+        digits = _holds(text.re_search(_NUMBER))
+        if before := formats[: epochs[0]]:
+            digits = digits & _local_times(text, before).isnull()
+    read = rows.mutate(**{given: text, local: _local_times(text, formats), zoned: offset, f"{name}__digits": digits})
+    read = read.mutate(**{local: _in_calendar(read[local])})
+    placed = clock.instant(read[local])
+    if epochs:  # a count of seconds is of UTC, wherever it was written
+        placed = read[f"{name}__digits"].ifelse(utc(read[local]), placed)
+    if ISO in formats:
+        placed = read[zoned].ifelse(read[given].try_cast(INSTANT), placed)
     known = read.mutate(**{name: placed})
     return known.mutate(
         **{
-            f"unparseable_{name}": _holds(known[given] & known[local].isnull()),
+            f"unparseable_{name}": _holds(known[given].notnull() & known[local].isnull()),
             f"nonexistent_{name}": _holds(known[local].notnull() & known[name].isnull()),
         }
-    ).drop(given, local, zoned)
+    ).drop(given, local, zoned, f"{name}__digits")
 
 
 def with_decimal(rows: Table, name: str, kind: str) -> Table:
@@ -95,25 +140,32 @@ def with_decimal(rows: Table, name: str, kind: str) -> Table:
     `precision_NAME` for one with more decimals than the type holds.
     """
     text = rows[name]
-    given, number, exact = f"{name}__given", f"{name}__number", f"{name}__exact"
-    scale = ibis.dtype(kind).scale
-    # only a text that can have more decimals than the type is parsed a second time, which is slow
-    fine = text.re_search(rf"\.\d{{{scale + 1}}}|[eE]")
+    given, number, power = f"{name}__given", f"{name}__number", f"{name}__power"
+    held = ibis.dtype(kind)
+    # digits past the type's last, up to one that is not 0
+    fine = text.re_search(rf"\.\d{{{held.scale}}}\d*[1-9]\d*\s*$")
     read = rows.mutate(
         **{
             given: text.notnull(),
             number: _holds(text.re_search(_NUMBER)),
-            exact: _where(fine, text.try_cast(_EXACT)),
+            # a number with an exponent is rare, and compared as what it is about
+            power: _where(text.re_search("[eE]"), text.try_cast("float64")),
+            f"{name}__fine": _holds(fine),
             name: text.try_cast(kind),
         }
     )
-    return read.mutate(
+    in_range = (read[power].abs() < 10.0 ** (held.precision - held.scale)).fill_null(True)  # noqa: FBT003
+    checked = read.mutate(**{name: _where(in_range, read[name])})
+    rounded = checked[power] != checked[name].cast("float64")
+    return checked.mutate(
         **{
-            f"unparseable_{name}": _holds(read[given] & ~read[number]),
-            f"out_of_range_{name}": _holds(read[number] & read[name].isnull()),
-            f"precision_{name}": _holds(read[number] & (read[exact] != read[name].cast(_EXACT))),
+            f"unparseable_{name}": _holds(checked[given] & ~checked[number]),
+            f"out_of_range_{name}": _holds(checked[number] & checked[name].isnull()),
+            f"precision_{name}": _holds(
+                checked[number] & checked[name].notnull() & (checked[f"{name}__fine"] | _holds(rounded))
+            ),
         }
-    ).drop(given, number, exact)
+    ).drop(given, number, power, f"{name}__fine")
 
 
 def _with_value(rows: Table, name: str, value: Value) -> Table:

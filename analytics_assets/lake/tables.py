@@ -9,8 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +121,8 @@ class Lake:
     def __init__(self, root: str, engine: Engine, storage_options: Mapping[str, str] | None = None) -> None:
         self.root = root.rstrip("/")
         self.engine = engine
-        self._options = dict(storage_options or {}) or None
+        # a log entry is put only where there is none: of two writers of one version, one wins
+        self._options = {**(storage_options or {}), "AWS_CONDITIONAL_PUT": "etag"} if "://" in root else None
 
     def uri(self, name: str) -> str:
         """Return where a table is kept."""
@@ -136,9 +139,9 @@ class Lake:
             return None
         except (DeltaError, OSError) as error:
             raise LakeError(
-                f"cannot read table {name} in {self.root}: {_first_line(error)}. Check the rights on the folder and "
+                f"cannot read table {name} in {self.root}: {_reason(error)}. Check the rights on the folder and "
                 "that nothing but analytics-assets writes there."
-            ) from error
+            ) from None
 
     def version(self, name: str) -> int | None:
         """Return a table's newest version; None where it does not exist."""
@@ -223,7 +226,13 @@ class Lake:
     def discard(self, staged: Staged) -> None:
         """Remove staged files that will not be published."""
         if "://" in self.root:
-            return  # invisible leftovers; the vacuum takes them
+            import fsspec
+
+            # what cannot be removed stays invisible, and the vacuum takes it; why it is discarded matters more
+            with suppress(Exception):
+                system, _ = fsspec.url_to_fs(self.root)
+                system.rm([file.path for file in staged.files])
+            return
         for file in staged.files:
             Path(file.path).unlink(missing_ok=True)
 
@@ -306,9 +315,9 @@ class Lake:
                 if "already exists" in str(error):  # another run made the table first
                     continue
                 raise LakeError(
-                    f"cannot publish {contract.table} to {uri}: {_first_line(error)}. Nothing of this run became "
+                    f"cannot publish {contract.table} to {uri}: {_reason(error)}. Nothing of this run became "
                     "visible in it. Check the rights on the folder and the space on the disk, then run the days again."
-                ) from error
+                ) from None
         raise LakeError(
             f"cannot publish {contract.table}: other runs won {_ATTEMPTS} times in a row. Run one at a time, then run "
             "the days again."
@@ -348,7 +357,8 @@ def _evolution(contract: Contract, table: DeltaTable, uri: str) -> str:
     if refusals:
         raise LakeError(
             f"table {contract.table} in the lake does not fit its contract: {'; '.join(refusals)}. A column may be "
-            f"added or widened; anything else needs the table to be made anew: move {uri} away, then run all its days again."
+            f"added or widened; anything else needs the table to be made anew: move {uri} away, then run all its "
+            "days again."
         )
     return ", ".join(changes)
 
@@ -387,5 +397,9 @@ def _shown(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in row.items())
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _reason(error: Exception) -> str:
+    """Say in one line what went wrong; of a bucket's answer only its message, for it may repeat credentials."""
+    text, _, answer = str(error).partition("<")
+    lines = [re.sub(r"\x1b\[\d*m|↳", "", line).strip() for line in text.splitlines()]
+    said = re.search("<Message>([^<]*)", answer)
+    return ": ".join([*filter(None, lines), *([said[1]] if said else [])]) or type(error).__name__

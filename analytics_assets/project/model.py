@@ -7,6 +7,7 @@ here: what needs two files, or a contract, to be judged (`loading`).
 from __future__ import annotations
 
 import datetime as dt
+import glob
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -172,6 +173,11 @@ class Source(Model):
         """The strptime format of the day in the path, None where there is none."""
         found = DAY_IN_PATH.search(self.path)
         return None if found is None else found["form"] or ISO_DAY
+
+    @property
+    def has_many_files(self) -> bool:
+        """Whether the path stands for more than one file."""
+        return glob.has_magic(self.path) or self.day_form is not None
 
     def by_day(self, feed: Feed) -> bool:
         """Say whether a feed's raw table is kept by delivery day, or is a snapshot that is replaced as a whole.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from analytics_assets.lake.engine import CleanFile, Engine, UnreadableError
 from analytics_assets.project.model import DAY_IN_PATH, Source
 from analytics_assets.sources.errors import SourceError
-from analytics_assets.sources.text import CsvDialect, as_utf8, csv_header, fetch, read_csv_carefully
+from analytics_assets.sources.text import CsvDialect, as_utf8, count_records, csv_header, fetch, read_csv_carefully
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -84,8 +84,13 @@ def make_readable(name: str, source: Source, days: Days, folder: Path) -> Iterat
             continue
         clean = as_utf8(local, folder, source.encoding)
         dialect = CsvDialect(source.delimiter, source.quote)
-        columns = csv_header(clean, dialect) if source.format == "csv" else ()
-        yield replace(file, path=clean, columns=columns, delimiter=source.delimiter, quote=source.quote)
+        if source.format == "jsonl":
+            yield replace(file, path=clean, records=count_records(clean, quote=""))
+            continue
+        columns = csv_header(clean, dialect)
+        records = count_records(clean, source.quote)
+        rows = None if records is None else records - 1  # the header
+        yield replace(file, path=clean, columns=columns, records=rows, delimiter=source.delimiter, quote=source.quote)
 
 
 def _read_one(engine: Engine, name: str, file: CleanFile, columns: Sequence[str], folder: Path) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import ibis
 
 from analytics_assets.lake.engine import FILE, FILE_DAY, MALFORMED, ORDER, PREFIX, ROW_NUMBER, Engine
-from analytics_assets.lake.functions import with_instant
-from analytics_assets.project.model import Condition, Feed, Project, Source, Question
+from analytics_assets.lake.functions import json_object, with_instant
+from analytics_assets.project.model import Condition, Feed, Project, Question, Source
 from analytics_assets.sources.files import read
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def row_key(rows: Table, feed: Feed, columns: Sequence[str]) -> StringValue:
     key = feed.key_columns
     if key is None:
         return ibis.null("string")
-    parts = [rows[column].fill_null(_MISSING) for column in (key or columns)]
+    if not key:  # a column that only other files have changes nothing
+        return json_object({column: rows[column] for column in sorted(columns)}).hexdigest("md5")
+    parts = [rows[column].fill_null(_MISSING) for column in key]
     if len(parts) == 1:
         return parts[0]
     joined = functools.reduce(lambda left, right: left + _SEPARATOR + right, parts)
@@ -144,7 +146,7 @@ def with_delivery_day(rows: Table, feed: Feed, source: Source, project: Project)
 def _extra(rows: Table, feed: Feed, columns: Sequence[str]) -> StringValue:
     mapped = {mapping.column for name in feed.columns if (mapping := feed.mapping(name))}
     others = {name: rows[name] for name in columns if name not in mapped}
-    return ibis.struct(others).cast("json").cast("string") if others else ibis.null("string")
+    return json_object(others)
 
 
 def raw_rows(rows: Table, name: str, place: int, project: Project, columns: Sequence[str]) -> Table:
@@ -156,7 +158,9 @@ def raw_rows(rows: Table, name: str, place: int, project: Project, columns: Sequ
     for column in feed.delivered.columns:
         mapping = feed.mapping(column.name)
         texts[column.name] = rows[mapping.column] if mapping and mapping.column else ibis.null("string")
-    excluded = [(holds(rows, condition), ibis.literal(why)) for why, condition in source.excluded.items()]
+    # a thing told from other rows has not all of their columns: what it was not told from says nothing of it
+    told = {why: condition for why, condition in source.excluded.items() if set(condition) <= set(rows.columns)}
+    excluded = [(holds(rows, condition), ibis.literal(why)) for why, condition in told.items()]
     return rows.select(
         **texts,
         extra=_extra(rows, feed, columns),
@@ -192,13 +196,7 @@ def distinct_rows(rows: Table, name: str, place: int, project: Project) -> Table
     own = {PREFIX + MALFORMED: ibis.null("string")} | (
         {} if source.day_form else {PREFIX + FILE_DAY: ibis.null("date")}
     )
-    excluded = {
-        column: ibis.null("string")
-        for test in source.excluded.values()
-        for column in test
-        if column not in things.columns
-    }
-    return raw_rows(things.mutate(**own, **excluded), name, place, project, [*key, *others])
+    return raw_rows(things.mutate(**own), name, place, project, [*key, *others])
 
 
 def _counts(routed: Table, source: Source, project: Project, days: Days, engine: Engine) -> dict[str, int]:

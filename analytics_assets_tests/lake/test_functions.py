@@ -83,29 +83,34 @@ def test_an_iso_time_without_an_offset_is_what_the_clock_showed(engine, text, in
     assert one(engine, INSTANT, text, zone=NEW_YORK) == (instant, [])
 
 
-offsets_are_read = pytest.mark.xfail(reason="the offset is taken for noise: +02:00 is read as UTC", strict=True)
-
-
 @pytest.mark.parametrize(
     ("text", "instant"),
     [
         ("2024-02-29T12:34:56Z", utc(2024, 2, 29, 12, 34, 56)),
         ("2024-02-29 12:34:56.25Z", utc(2024, 2, 29, 12, 34, 56, 250_000)),
         ("2024-02-29 12:34:56+00", utc(2024, 2, 29, 12, 34, 56)),
-        pytest.param("2024-02-29T12:34:56+02:00", utc(2024, 2, 29, 10, 34, 56), marks=offsets_are_read),
-        pytest.param("2024-02-29 12:34:56+0530", utc(2024, 2, 29, 7, 4, 56), marks=offsets_are_read),
-        pytest.param("2024-02-29 12:34:56.25-03", utc(2024, 2, 29, 15, 34, 56, 250_000), marks=offsets_are_read),
-        pytest.param("2024-03-10T02:30:00-08:00", utc(2024, 3, 10, 10, 30), marks=offsets_are_read),
+        ("2024-02-29T12:34:56+02:00", utc(2024, 2, 29, 10, 34, 56)),
+        ("2024-02-29 12:34:56+0530", utc(2024, 2, 29, 7, 4, 56)),
+        ("2024-02-29 12:34:56.25-03", utc(2024, 2, 29, 15, 34, 56, 250_000)),
+        ("2024-03-10T02:30:00-08:00", utc(2024, 3, 10, 10, 30)),
     ],
 )
 def test_an_iso_time_with_an_offset_is_that_instant_whatever_the_clock(engine, text, instant):
     assert one(engine, INSTANT, text, zone=NEW_YORK) == (instant, [])
 
 
-@pytest.mark.xfail(reason="a space after the offset hides it: the time is read by the clock", strict=True)
-@pytest.mark.parametrize("text", ["2024-02-29T12:00:00Z ", "2024-02-29 12:00:00+00 ", "2024-02-29 12:00:00 UTC"])
-def test_a_time_that_says_utc_is_never_read_by_the_clock(engine, text):
-    value, reasons = one(engine, INSTANT, text, zone=NEW_YORK)
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "Z ",
+        "+00 ",
+        " UTC",
+        pytest.param(" utc", marks=pytest.mark.xfail(reason="only UTC in capitals is seen", strict=True)),
+        pytest.param("+00:00:00", marks=pytest.mark.xfail(reason="seconds hide the offset", strict=True)),
+    ],
+)
+def test_a_time_that_says_utc_is_never_read_by_the_clock(engine, ending):
+    value, reasons = one(engine, INSTANT, f"2024-02-29 12:00:00{ending}", zone=NEW_YORK)
     assert value == utc(2024, 2, 29, 12) or reasons == ["unparseable"]
 
 
@@ -159,7 +164,6 @@ def test_what_is_no_number_since_1970_is_unparseable(engine, text):
     assert one(engine, INSTANT, text, "epoch_s") == (None, ["unparseable"])
 
 
-@pytest.mark.xfail(reason="a time beyond the engine's own stops the query", strict=True)
 @pytest.mark.parametrize(
     ("form", "text"),
     [
@@ -204,7 +208,6 @@ def test_formats_are_tried_in_their_order(engine):
     assert found == [(utc(2024, 2, 29), [])] * 3 + [(None, ["unparseable"])]
 
 
-@pytest.mark.xfail(reason="a text of digits counts as an epoch even where a format before it read it", strict=True)
 def test_a_format_of_digits_before_an_epoch_reads_what_the_clock_showed(engine):
     assert one(engine, INSTANT, "20240229", "%Y%m%d", "epoch_ms", zone=NEW_YORK) == (utc(2024, 2, 29, 5), [])
 
@@ -235,7 +238,6 @@ def test_any_iso_time_by_the_clock(engine, times):
     assert found == [(instant, [] if instant else ["nonexistent"]) for _, instant in times]
 
 
-@offsets_are_read
 @settings(max_examples=10, deadline=None)
 @given(st.lists(iso_times(offset=True), min_size=1, max_size=40))
 def test_any_iso_time_by_its_offset(engine, times):
@@ -320,13 +322,11 @@ def test_an_amount_that_cannot_be_kept_exactly_is_refused_and_never_rounded(engi
     assert one(engine, AMOUNT, text)[1] == [reason]
 
 
-@pytest.mark.xfail(reason="digits beyond the eighteenth decimal are rounded away", strict=True)
 @pytest.mark.parametrize("text", ["1." + "0" * 18 + "1", "0." + "0" * 24 + "9", "1e-30"])
 def test_more_than_eighteen_decimals_are_refused_too(engine, text):
     assert one(engine, AMOUNT, text)[1] == ["precision"]
 
 
-@pytest.mark.xfail(reason="the engine reads 15 digits before the point, which the type does not hold", strict=True)
 @pytest.mark.parametrize("text", ["10.00000e13", "10.00009e13"])
 def test_an_amount_with_an_exponent_is_not_beyond_the_largest(engine, text):
     assert one(engine, AMOUNT, text)[1] == ["out_of_range"]
@@ -342,7 +342,8 @@ def numbers(draw: st.DrawFn) -> str:
     whole, fraction = draw(digits), draw(st.none() | st.text("0123456789", max_size=18))
     places = len(fraction or "")
     exponent = draw(st.none() | st.integers(places - 18, 4))
-    whole = whole if exponent is None else whole[:9]  # far from the largest amount: see the test above
+    if exponent is not None:  # fifteen digits at most: such a number is compared as a floating-point one
+        whole, fraction = whole[:9], fraction and fraction[:6]
     text = whole + ("" if fraction is None else f".{fraction}") + ("" if exponent is None else f"e{exponent}")
     space = st.sampled_from(["", "", " ", "\t"])
     return draw(space) + draw(signs) + text + draw(space)

@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from analytics_assets.project import yaml as module
+from analytics_assets.project.explain import QUOTES
 from analytics_assets.project.problems import Positions, Problem, ProjectError
 from analytics_assets.project.yaml import read_yaml
 
@@ -347,7 +348,7 @@ storage:
   kind: buckett
 start: soon
 """
-    quotes = module._QUOTES
+    quotes = QUOTES
     assert told(text) == [
         "1: : missing key 'name'",
         "3: feeds[0].colums: unknown key 'colums' | Did you mean 'columns'? Allowed: table, columns, when, size, rows",

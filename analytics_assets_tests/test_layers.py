@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+import analytics_assets
+
+PACKAGE = Path(analytics_assets.__file__).parent
+PYPROJECT = PACKAGE.parent / "pyproject.toml"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SQL = re.compile(
+    r"\b(SELECT\b.*\bFROM|INSERT INTO|DELETE FROM|UPDATE \w+ SET|COPY \(|PARTITION BY|ORDER BY|GROUP BY"
+    r"|(CREATE|DROP)( OR REPLACE)?( TEMP)? (TABLE|VIEW|SCHEMA|MACRO))\b",
+    re.DOTALL,
+)
+CALLS = {"raw_sql", "sql", "execute", "to_pyarrow", "to_pandas"}
+"""Methods that hand an engine its text, or have it compute."""
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Name the packages that a module imports anywhere, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Give the texts of a module, and a formatted one as a whole."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "x" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def outside(*rooms: str) -> list[tuple[str, ast.Module]]:
+    """Parse every module that is in none of these rooms."""
+    found = [(str(path.relative_to(PACKAGE)), ast.parse(path.read_text())) for path in MODULES]
+    return [(name, tree) for name, tree in found if name.removesuffix(".py").split("/")[0] not in rooms]
+
+
+def test_imports_point_downward(capsys):
+    status = lint_imports(config_filename=str(PYPROJECT), no_cache=True, no_logo=True)
+    assert status == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [
+        ("duckdb", {"lake"}),
+        ("deltalake", {"lake"}),
+        ("dagster", {"automation", "definitions"}),
+        ("fsspec", {"sources"}),
+        ("yaml", {"project"}),
+        ("click", {"cli"}),
+        ("rich", {"console"}),
+    ],
+)
+def test_a_package_is_known_in_its_own_room_alone(package, rooms):
+    assert [name for name, tree in outside(*rooms) if package in imported(tree)] == []
+    assert len(outside(*rooms)) < len(MODULES)
+
+
+def test_only_the_lake_speaks_sql():
+    assert [(name, text) for name, tree in outside("lake") for text in texts(tree) if SQL.search(text)] == []
+    assert any(SQL.search(text) for text in texts(ast.parse((PACKAGE / "lake" / "duckdb.py").read_text())))
+
+
+def test_only_the_lake_has_an_engine_compute():
+    called = [
+        (name, node.func.attr)
+        for name, tree in outside("lake")
+        if name != "automation/storage.py"  # keeps Dagster's own history
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS
+    ]
+    assert called == []
+
+
+def test_only_the_command_line_and_the_settings_read_the_clock_and_the_environment():
+    reads = re.compile(r"\b(date\.today|datetime\.(now|utcnow)|os\.environ|os\.getenv)\b")
+    assert [name for name, tree in outside("cli", "settings", "automation") if reads.search(ast.unparse(tree))] == []
+
+
+HEAVY = {"duckdb", "deltalake", "pandas", "matplotlib", "statsmodels", "scipy"}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("analytics_assets.definitions", HEAVY),
+        ("analytics_assets.cli", HEAVY | {"dagster", "ibis", "rich"}),
+        ("analytics_assets.contracts.star", HEAVY | {"dagster", "ibis"}),
+    ],
+)
+def test_what_is_heavy_is_imported_at_first_use(module, heavy):
+    program = f"import sys, {module}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert heavy & set(ran.stdout.split()) == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_room_says_what_belongs_in_it(path):
+    assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip()
