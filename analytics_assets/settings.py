@@ -55,7 +55,11 @@ class Settings(BaseSettings):
 
     @property
     def storage_options(self) -> Mapping[str, str]:
-        """Credentials and endpoint of a remote lake: the usual `AWS_*` variables."""
+        """Credentials and endpoint of a remote lake: the usual `AWS_*` variables.
+
+        Name the region in `AWS_DEFAULT_REGION`, which every client reads. An endpoint without TLS also wants
+        `AWS_ALLOW_HTTP=true`.
+        """
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
     @property

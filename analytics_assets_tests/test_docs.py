@@ -12,7 +12,7 @@ from analytics_assets.contracts import star
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.project.loading import load_project
-from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Source, Question
+from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Question, Source
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = (ROOT / "docs/projects.md").read_text()
@@ -22,12 +22,14 @@ SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 @pytest.mark.parametrize("model", [ProjectFile, Source, Feed, ColumnMapping, Question])
 def test_every_key_of_a_project_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
-        assert re.search(rf"^\| `{name}` \|.*\| {re.escape(field.description or '?')} \|$", PROJECTS, re.M), name
+        assert re.search(rf"^\| `{name}` \|.*\| {re.escape(field.description or '?')} \|$", PROJECTS, re.MULTILINE), (
+            name
+        )
 
 
 def test_every_raw_table_is_documented_with_its_columns() -> None:
     for delivered in DELIVERED.values():
-        (line,) = re.findall(rf"^\| `{delivered.name}` \|.*$", PROJECTS, re.M)
+        (line,) = re.findall(rf"^\| `{delivered.name}` \|.*$", PROJECTS, re.MULTILINE)
         for column in delivered.columns:
             assert (f"**{column.name}**" if not column.nullable else column.name) in line
 

@@ -59,7 +59,7 @@ def test_imports_point_downward(capsys):
         ("duckdb", {"lake"}),
         ("deltalake", {"lake"}),
         ("dagster", {"automation", "definitions"}),
-        ("fsspec", {"sources"}),
+        ("fsspec", {"lake", "sources"}),
         ("yaml", {"project"}),
         ("click", {"cli"}),
         ("rich", {"console"}),

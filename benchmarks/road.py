@@ -49,7 +49,9 @@ def by_hand(folder: str) -> dict[str, float]:
     import duckdb
 
     script = (HERE / "handwritten_road.sql").read_text()
-    script = script.replace("$source", str(SHARED / "data/online_retail/online_retail.parquet")).replace("$root", folder)
+    script = script.replace("$source", str(SHARED / "data/online_retail/online_retail.parquet")).replace(
+        "$root", folder
+    )
     connection = duckdb.connect(config={"temp_directory": folder})
     started = time.perf_counter()
     connection.execute(script)
@@ -114,8 +116,18 @@ def main() -> None:
     lines = [
         ("engine time, ours to by hand", statistics.median(engine), min(engine), max(engine), "at most 2"),
         ("orchestration, share of wall time", statistics.median(share), min(share), max(share), "below 0.5"),
-        ("peak memory, GB", *(pick(a["peak"] / 1e9 for a, _ in pairs) for pick in (statistics.median, min, max)), "below 1"),
-        ("import of the code location, to dagster's", statistics.median(imports), min(imports), max(imports), "at most 1.5"),
+        (
+            "peak memory, GB",
+            *(pick(a["peak"] / 1e9 for a, _ in pairs) for pick in (statistics.median, min, max)),
+            "below 1",
+        ),
+        (
+            "import of the code location, to dagster's",
+            statistics.median(imports),
+            min(imports),
+            max(imports),
+            "at most 1.5",
+        ),
         ("one day again, 17 days in the lake to 1", statistics.median(days), min(days), max(days), "at most 1.2"),
     ]
     print(f"{'':<44}{'median':>8}{'min':>8}{'max':>8}   to reach")

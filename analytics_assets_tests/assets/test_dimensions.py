@@ -145,6 +145,8 @@ def test_places_that_only_run_together_are_two_places(engine):
         {"user_id": "c", "country": "xy"},
         {"user_id": "d", "country": "x", "region": ""},
         {"user_id": "e", "country": "x"},
+        {"user_id": "f", "country": "ab", "region": "c", "city": "d"},
+        {"user_id": "g", "country": "a", "region": "bc", "city": "d"},
     ]
     assert len(places(engine, *rows)) == len(rows) + 1
 

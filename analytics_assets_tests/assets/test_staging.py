@@ -356,6 +356,14 @@ def test_without_a_day_in_the_file_name_no_row_is_late(engine):
     assert line(engine, orders(), delivery_day=day(20))["rejected"] == []
 
 
+def test_a_row_that_may_go_without_a_time_is_of_the_day_of_its_delivery(engine):
+    within = project(source(feed("experiment_assignments", "assigned_at"), path="{day}.csv", lateness=30))
+    times = ["2024-03-05 10:00", "2020-01-01", None]
+    rows = [{**ASSIGNMENT, "assigned_at": time, "variant": None, "delivery_day": day(7)} for time in times]
+    found = staged(engine, "experiment_assignments", within, *rows)
+    assert [(row["day"], row["rejected"]) for row in found] == [(day(5), []), (day(7), []), (day(7), [])]
+
+
 def test_a_row_of_days_that_the_project_lacks_is_neither_late_nor_early(engine):
     within = orders(within={"last_day": day(9)}, says={"path": "orders-{day}.csv"})
     assert line(engine, within, ordered_at="2024-02-01", delivery_day=day(5))["rejected"] == ["before_first_day"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import shutil
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -27,7 +29,9 @@ from analytics_assets.lake.releases import commit_release, latest_release
 from analytics_assets.lake.tables import Lake
 from analytics_assets.project.loading import load_project
 from analytics_assets.settings import Settings
-from analytics_assets_tests.making import day, table
+from analytics_assets.sources.errors import SourceError
+from analytics_assets.sources.files import make_readable
+from analytics_assets_tests.making import day, feed, source, table
 
 pytestmark = pytest.mark.skipif(
     find_spec("s3fs") is None or find_spec("moto") is None,
@@ -80,6 +84,8 @@ class Bucket:
     """Answer every request as S3 does when a signature is wrong: with the request, as it understood it."""
     before_an_entry: Callable[[], object] | None = None
     """Done once, when the next entry of a log has arrived and is not yet put."""
+    loses_an_answer: bool = False
+    """Put the next entry of a log, and answer as if that had failed."""
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -113,8 +119,13 @@ class Bucket:
             if request.is_entry and self.before_an_entry:
                 meanwhile, self.before_an_entry = self.before_an_entry, None
                 meanwhile()
+            lost = request.is_entry and self.loses_an_answer
             with self._one_at_a_time:  # S3 puts a file that must not exist in one step
-                return [b"".join(application(environ, start))]
+                body = b"".join(application(environ, (lambda *_: None) if lost else start))
+            if lost:
+                self.loses_an_answer = False
+                start("503 Slow Down", [("Content-Length", str(len(body)))])
+            return [body]
 
         return answer
 
@@ -153,9 +164,9 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture
-def lake(bucket: Bucket, request: pytest.FixtureRequest) -> Iterator[Lake]:
+def lake(bucket: Bucket) -> Iterator[Lake]:
     """Give a lake of the test's own, in a folder of the bucket."""
-    settings = Settings(lake=f"{bucket.url}/{request.node.name}", memory="500MB", threads=1)
+    settings = Settings(lake=f"{bucket.url}/{uuid.uuid4().hex}", memory="500MB", threads=1)
     with open_lake(settings, "visits") as opened:
         yield opened
 
@@ -263,6 +274,13 @@ def test_of_two_commits_of_one_version_one_wins(bucket: Bucket, lake: Lake) -> N
     assert all(entry.only_if_absent for entry in entries)
 
 
+def test_a_commit_whose_answer_is_lost_is_made_once(bucket: Bucket, lake: Lake) -> None:
+    publish(lake, ALL, visit(1, "a"), visit(2, "b"))
+    bucket.loses_an_answer = True
+    assert publish(lake, FIRST, visit(1, "new")) == lake.version("visits") == 2
+    assert ids(lake) == ["b", "new"]
+
+
 def test_a_writer_that_comes_second_replaces_its_days_on_the_newer_table(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,6 +345,21 @@ def test_a_bucket_that_does_not_exist_is_named(bucket: Bucket) -> None:
     with pytest.raises(LakeError, match=r"s3://nowhere/lake/visits: The specified bucket does not exist"):
         lake.stage(VISITS, table(VISITS, visit(1, "a")), FIRST)
     engine.close()
+
+
+# sources
+
+
+def test_the_files_of_a_source_are_found_and_fetched(bucket: Bucket, tmp_path: Path) -> None:
+    for name in ("clicks-2024-03-01-a.csv.gz", "clicks-2024-03-01-b.csv.gz", "clicks-2024-03-02-a.csv.gz"):
+        bucket.system.pipe(f"{bucket.name}/clicks/{name}", gzip.compress(f"event_id\n{name}\n".encode()))
+    clicks = source(feed("events"), path=f"{bucket.url}/clicks/clicks-{{day}}-*.csv.gz")
+    files = list(make_readable("clicks", clicks, FIRST, tmp_path))
+    names = ["clicks-2024-03-01-a.csv.gz", "clicks-2024-03-01-b.csv.gz"]
+    assert [(file.name, file.day) for file in files] == [(name, day(1)) for name in names]
+    assert [file.path.read_text() for file in files] == [f"event_id\n{name}\n" for name in names]
+    with pytest.raises(SourceError, match=r"source clicks: no file s3://bucket/clicks/clicks-2024-03-03-\*\.csv\.gz"):
+        list(make_readable("clicks", clicks, THIRD, tmp_path))
 
 
 # a whole run

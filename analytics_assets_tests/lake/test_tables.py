@@ -276,25 +276,37 @@ def stale(lake: Lake, monkeypatch: pytest.MonkeyPatch, times: int = 1) -> Callab
 
 
 @pytest.mark.parametrize(
-    ("late_days", "late_rows", "expected"),
+    ("quick", "late", "expected"),
     [
-        (SECOND, [thing(2, "late")], ["a1", "a2", "late"]),
-        (FIRST, [thing(1, "late")], ["late"]),
-        (BOTH, [thing(1, "late1"), thing(2, "late2")], ["late1", "late2"]),
+        ([thing(1, "q1"), thing(1, "q2")], [thing(2, "l")], ["l", "q1", "q2"]),
+        ([thing(1, "q1"), thing(1, "q2")], [thing(1, "l")], ["l"]),
+        ([thing(1, "q1"), thing(2, "q2")], [thing(2, "l2"), thing(3, "l3")], ["l2", "l3", "q1"]),
+        ([thing(2, "q1"), thing(2, "q2")], [thing(2, "l")], ["a", "l"]),
+        ([thing(2, "q1"), thing(2, "q2")], [], ["a"]),
+        ([], [thing(1, "l")], ["l"]),
     ],
-    ids=["another day", "the same day", "days that overlap"],
+    ids=["another day", "the same day", "days that overlap", "the same new day", "nothing after", "nothing before"],
 )
 def test_a_writer_whose_table_changed_meanwhile_replaces_its_days_whole(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, late_days: Days, late_rows: list[dict[str, Any]], expected: list[str]
+    lake: Lake,
+    monkeypatch: pytest.MonkeyPatch,
+    quick: list[dict[str, Any]],
+    late: list[dict[str, Any]],
+    expected: list[str],
 ) -> None:
     publish(lake, THINGS, FIRST, A)
-    late = Lake(lake.root, lake.engine)
-    looks = stale(late, monkeypatch)
-    publish(lake, THINGS, FIRST, thing(1, "a1"), thing(1, "a2"))
-    published = publish(late, THINGS, late_days, *late_rows)
+    second = Lake(lake.root, lake.engine)
+    looks = stale(second, monkeypatch)
+    publish(lake, THINGS, days_of(quick, FIRST), *quick)
+    published = publish(second, THINGS, days_of(late, SECOND), *late)
     assert looks() == 2
     assert published.version == lake.version("things") == 3
     assert ids(lake) == expected
+
+
+def days_of(records: list[dict[str, Any]], otherwise: Days) -> Days:
+    days = [record["day"] for record in records]
+    return Days(min(days), max(days)) if days else otherwise
 
 
 def test_two_writers_that_both_find_no_table_make_one(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

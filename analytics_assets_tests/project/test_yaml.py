@@ -27,7 +27,6 @@ from pydantic import (
     model_validator,
 )
 
-from analytics_assets.project import yaml as module
 from analytics_assets.project.explain import QUOTES
 from analytics_assets.project.problems import Positions, Problem, ProjectError
 from analytics_assets.project.yaml import read_yaml
