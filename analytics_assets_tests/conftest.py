@@ -202,6 +202,8 @@ class Workshop:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of a process that works on this project alone."""
+        temporary = self.folder / "temporary"  # what a killed process leaves goes with the test's folder
+        temporary.mkdir(exist_ok=True)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ANALYTICS_", "DAGSTER_"))}
         return inherited | {
             "ANALYTICS_PROJECT": str(self.home),
@@ -209,6 +211,7 @@ class Workshop:
             "ANALYTICS_MEMORY": MEMORY,
             "ANALYTICS_THREADS": "1",
             "DAGSTER_HOME": str(self.folder / "history"),
+            "TMPDIR": str(temporary),
             "PYTHONWARNINGS": "ignore",
             "COLUMNS": "200",
         }

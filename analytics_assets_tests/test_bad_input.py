@@ -490,3 +490,19 @@ def test_a_run_waits_for_the_one_that_holds_the_lake_and_says_which(tmp_path: Pa
         assert told == [f"waiting for another run on this lake to end: run first, process {os.getpid()}"]
     thread.join(timeout=60)
     assert told[1:] == ["in"]
+
+
+@pytest.mark.slow
+def test_the_command_line_says_that_it_waits_and_then_runs(workshop: Workshop) -> None:
+    workshop.source("orders", ORDERS)
+    workshop.deliver("orders.csv", orders(GOOD))
+    with run_lock(str(workshop.lake), "first", print):
+        process = workshop.command("run")
+        assert process.stdout is not None
+        patience = threading.Timer(60, process.kill)
+        patience.start()
+        said = next((line for line in process.stdout if "waiting for another run" in line), "")
+        patience.cancel()
+    process.communicate(timeout=120)
+    assert f"run first, process {os.getpid()}" in said
+    assert process.returncode == 0

@@ -110,9 +110,16 @@ class DuckDBEngine:
 
     @contextmanager
     def _clock(self) -> Iterator[None]:
+        import duckdb
+
         started = time.perf_counter()
         try:
             yield
+        except duckdb.OutOfMemoryException as error:
+            raise LakeError(
+                f"the engine ran out of memory: {_first_line(error)}. Raise ANALYTICS_MEMORY, free space for temporary "
+                "files, or run fewer days at a time."
+            ) from error
         finally:
             self.seconds += time.perf_counter() - started
 
@@ -142,6 +149,8 @@ class DuckDBEngine:
                     # DuckDB asks for the ranges that it needs: what is read ahead of them is read in vain
                     system = fsspec.filesystem(protocol, default_cache_type="none", skip_instance_cache=True)
                     self.backend.con.register_filesystem(system)
+                    # a file of the lake never changes: what was read of it is not asked for again
+                    self.backend.raw_sql("SET validate_external_file_cache = 'NO_VALIDATION'")
                     self._systems[protocol] = system
                 yield self._systems[protocol]
         except ImportError as error:

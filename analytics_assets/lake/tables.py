@@ -229,7 +229,7 @@ class Lake:
             import fsspec
 
             # what cannot be removed stays invisible, and the vacuum takes it; why it is discarded matters more
-            with suppress(Exception):
+            with suppress(OSError):
                 system, _ = fsspec.url_to_fs(self.root)
                 system.rm([file.path for file in staged.files])
             return

@@ -204,6 +204,9 @@ def test_days_are_published_and_read_without_a_look_at_others(bucket: Bucket, la
     assert ids(lake) == ["a", "b", "c"]
     assert lake.extent("visits").rows == 3
     assert bucket.asked("HEAD") == []  # one listing tells what a dozen questions about each file would
+    bucket.requests.clear()
+    assert ids(lake) == ["a", "b", "c"]
+    assert bucket.asked("GET") == []
 
 
 def test_exactly_the_days_are_replaced(lake: Lake) -> None:
