@@ -5,9 +5,10 @@ Belongs here: putting the rooms together. Does not belong here: any work of thei
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -15,9 +16,10 @@ from analytics_assets.assets.catalog import resolve
 from analytics_assets.automation.building import RUNTIME, landing_definitions, release_definition, table_definition
 from analytics_assets.automation.jobs import DAILY, daily_job, daily_partitions
 from analytics_assets.automation.runtime import Listener, Runtime, open_runtime
-from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import Project
-from analytics_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from analytics_assets.settings import Settings
 
 # backfill policies and partition mappings are what a range of days in one run rests on, beta or not
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -45,10 +47,14 @@ def build_definitions(
 
     @dg.resource(description="The lake, held for one run")
     def runtime(context: dg.InitResourceContext) -> Iterator[Runtime]:
-        log = context.log.info if context.log else print
-        told = {"listener": listener} if listener else {}
+        def tell(message: str) -> None:
+            sys.stderr.write(f"{message}\n")
+            if context.log:
+                context.log.info(message)
+
         run_id = context.run.run_id if context.run else "no run"
-        with open_runtime(settings, project.name, run_id, log, **told) as opened:
+        told = {"listener": listener} if listener else {}
+        with open_runtime(settings, project.name, graph.contracts(), run_id, tell, **told) as opened:
             yield opened
 
     return dg.Definitions(
@@ -66,5 +72,8 @@ def build_definitions(
 @dg.definitions
 def defs() -> dg.Definitions:
     """Load the project that the settings name; Dagster calls this when it opens the code location."""
+    from analytics_assets.project.loading import load_project
+    from analytics_assets.settings import Settings
+
     settings = Settings()
     return build_definitions(load_project(settings.project, settings.environment), settings)

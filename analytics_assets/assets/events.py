@@ -37,6 +37,7 @@ def fact_events(staged_events: Table, map_identity: Table | None = None) -> Tabl
     user = ibis.coalesce(later_known.user_id, later_known.known_as)
     acted = later_known.mutate(
         user_id=ibis.coalesce(user, later_known.anonymous_id),
+        is_mapped=later_known.user_id.isnull() & later_known.known_as.notnull(),
         is_anonymous=user.isnull() & later_known.anonymous_id.notnull(),
     )
     return sessionize(acted)

@@ -49,7 +49,7 @@ def stage(raw: Table, delivered: Delivered, project: Project) -> Table:
     rows = functools.reduce(lambda left, right: left.union(right), parts)
     if all(feed.key_columns is None for *_, feed in feeds):
         return rows
-    return _without_duplicates(rows, delivered)
+    return _without_duplicates(rows, delivered, project.lateness)
 
 
 def _text(raw: Table, name: str, feed: Feed, source: Source) -> StringValue:
@@ -194,7 +194,7 @@ def _properties(raw: Table, feed: Feed) -> StringValue:
     return functions.json_object(picked)
 
 
-def _without_duplicates(rows: Table, delivered: Delivered) -> Table:
+def _without_duplicates(rows: Table, delivered: Delivered, lateness: int) -> Table:
     """Reject all but one of the acceptable rows that are the same row: the first event, the last word on a thing."""
     acceptable = rows.rejected.length() == 0
     place = [rows.delivery_day, rows.source, rows.file, rows.row_number]
@@ -202,7 +202,10 @@ def _without_duplicates(rows: Table, delivered: Delivered) -> Table:
     if delivered.keep == "last":
         by["delivery_day"] = rows.delivery_day  # a later delivery is a newer version, not a duplicate
         place = [ibis.desc(column) for column in place]
-    repeated = ibis.row_number().over(ibis.window(group_by=list(by.values()), order_by=place)) > 0
+    order = ibis.window(group_by=list(by.values()), order_by=place)
+    # what was delivered longer ago than a row may be late is not read by every run, so it makes no duplicates
+    since = rows.delivery_day.delta(rows.delivery_day.lag().over(order), unit="day")
+    repeated = (ibis.row_number().over(order) > 0) & (since <= lateness).fill_null(True)  # noqa: FBT003
     duplicate = acceptable & rows.row_key.notnull() & repeated
     return rows.mutate(rejected=duplicate.ifelse(ibis.array(["duplicate"]), rows.rejected))
 

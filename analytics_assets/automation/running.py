@@ -119,13 +119,11 @@ def run(
         prepare_history(settings)
         with dg.DagsterInstance.get() as opened:
             return run(project, settings, delivered, select=select, listener=listener, instance=opened)
-    with open_lake(settings, project.name) as lake:
-        before = latest_release(lake)
     first = _run_once(project, settings, days_to_run(project, delivered), select, listener, instance)
     outcomes = [first]
     if first.success and "map_identity" in first.release.versions:
         with open_lake(settings, project.name) as lake:
-            repeated = days_to_repeat(lake, before, first.release, first.days)
+            repeated = days_to_repeat(lake, first.release, first.days)
         outcomes += [_run_once(project, settings, days, "fact_events+", listener, instance) for days in repeated]
     return tuple(outcomes)
 

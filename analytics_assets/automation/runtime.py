@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analytics_assets.contracts.audit import Finding
 from analytics_assets.lake.duckdb import DuckDBEngine
 from analytics_assets.lake.lock import run_lock
+from analytics_assets.lake.releases import undo_unreleased
 from analytics_assets.lake.tables import Lake
-from analytics_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from analytics_assets.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,33 @@ class Runtime:
 
 @contextmanager
 def open_runtime(
-    settings: Settings, project: str, run_id: str, waiting: Callable[[str], None], listener: Listener = _nobody
+    settings: Settings,
+    project: str,
+    tables: Iterable[str],
+    run_id: str,
+    tell: Callable[[str], None],
+    listener: Listener = _nobody,
 ) -> Iterator[Runtime]:
-    """Hold the lake for one run: nobody else writes to it until the run ends."""
+    """Hold the lake for one run: nobody else writes to it until the run ends.
+
+    What an earlier run published and never released, because it failed or was killed, is undone first.
+
+    Args:
+        settings: Where the lake is.
+        project: The project's name.
+        tables: The names of its tables.
+        run_id: The run.
+        tell: Is told, in words, whom the run waits for and what it undid.
+        listener: Is told of every table that the run finishes.
+    """
     root = settings.lake_root(project)
     with (
-        run_lock(root, run_id, waiting),
+        run_lock(root, run_id, tell),
         tempfile.TemporaryDirectory(prefix="analytics_assets_") as folder,
         open_lake(settings, project) as lake,
     ):
+        if undone := undo_unreleased(lake, tables):
+            tell(f"undone, because the run that published it never released it: {', '.join(undone)}")
         yield Runtime(lake, run_id, Path(folder), listener)
 
 

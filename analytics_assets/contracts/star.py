@@ -162,6 +162,7 @@ FACT_EVENTS = Contract(
         Column("event_id", "string", "the event", nullable=False),
         _ACTOR,
         Column("is_anonymous", "boolean", "nobody knows yet who the visitor is", nullable=False),
+        Column("is_mapped", "boolean", "the user is known by `map_identity`, not by the event itself", nullable=False),
         Column("anonymous_id", "string", "the visitor, as delivered", personal=True),
         Column("session_id", "string", "the session; null where nobody acted"),
         Column("occurred_at", INSTANT, "when it happened", nullable=False),

@@ -6,7 +6,7 @@ Belongs here: naming one consistent state of the whole lake. Does not belong her
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,16 @@ def latest_release(lake: Lake) -> Release:
     if not rows:
         return Release()
     return Release(rows[0]["release"], rows[0]["run_id"], {row["table"]: row["version"] for row in rows})
+
+
+def undo_unreleased(lake: Lake, tables: Iterable[str]) -> tuple[str, ...]:
+    """Take back what runs published and never released, so that no later release shows half of them.
+
+    Returns:
+        The tables that had such rows.
+    """
+    released = latest_release(lake).versions
+    return tuple(name for name in tables if lake.undo(name, released.get(name)))
 
 
 def commit_release(lake: Lake, run_id: str, versions: Mapping[str, int]) -> Release:

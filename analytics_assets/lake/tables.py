@@ -332,6 +332,23 @@ class Lake:
         """Write a table anew, as its contract has it today, where nobody sees it yet."""
         return self.engine.write(self.read(contract), self.uri(contract.table), contract.day, uuid.uuid4().hex).files
 
+    def undo(self, name: str, version: int | None) -> bool:
+        """Give a table the rows of an earlier version again, none where there is no such version; say if that took one.
+
+        The undone versions stay in the table's history.
+        """
+        table = self.open(name)
+        if table is None or table.version() == (version or 0):
+            return False
+        if table.file_uris() == self._files_at(name, version or 0):
+            return False
+        table.restore(version or 0)
+        return True
+
+    def _files_at(self, name: str, version: int) -> list[str]:
+        table = self.open(name, version)
+        return [] if table is None else table.file_uris()
+
     def fingerprint(self, contract: Contract, version: int | None = None) -> str:
         """Return a hash of a table's rows that does not depend on their order."""
         return self.engine.fingerprint(self.read(contract, version=version))

@@ -61,9 +61,14 @@ def _matching(path: str) -> list[str]:
         return sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path] * Path(path).is_file()  # noqa: PTH207
     import fsspec
 
-    system, _ = fsspec.url_to_fs(path)
     protocol = path.split("://", maxsplit=1)[0]
-    found = system.glob(path) if glob.has_magic(path) else [path] * bool(system.exists(path))
+    try:
+        system, _ = fsspec.url_to_fs(path, use_listings_cache=False)  # a process may live on when new files come
+        found = system.glob(path) if glob.has_magic(path) else [path] * bool(system.exists(path))
+    except (OSError, ImportError, ValueError) as error:
+        raise SourceError(
+            f"{path}: it cannot be looked for: {error}. Check the URL, the rights and the network."
+        ) from error
     return sorted(url if "://" in url else f"{protocol}://{url.lstrip('/')}" for url in map(str, found))
 
 

@@ -52,6 +52,13 @@ def test_a_visitor_who_became_known_keeps_the_visitor_beside_the_user(engine):
     assert (found["user_id"], found["anonymous_id"], found["session_id"]) == ("ann", "v1", "ann/2024-03-01/1")
 
 
+def test_an_event_says_whether_its_user_is_known_by_the_identity_map_alone(engine):
+    rows = [{"anonymous_id": "v1"}, {"user_id": "bob", "anonymous_id": "v1"}, {"anonymous_id": "v2"}, {}]
+    found = events(engine, *rows, identity=known(("v1", "ann")))
+    assert [row["is_mapped"] for row in found] == [True, False, False, False]
+    assert not any(row["is_mapped"] for row in events(engine, *rows))
+
+
 def test_an_empty_identity_map_changes_nothing(engine):
     rows = [{"user_id": "ann"}, {"anonymous_id": "v1"}, {}]
     assert events(engine, *rows, identity=known()) == events(engine, *rows)

@@ -103,20 +103,26 @@ def test_a_clock_sets_and_reads_instants_as_the_standard_library_does(engine, zo
     assert instants(engine, clock, *local) == [naive_instant(zone, moment) for moment in local]
 
 
-SPRING, AUTUMN = dt.datetime(2024, 3, 31, 1, 30), dt.datetime(2023, 10, 29, 1, 30)  # noqa: DTZ001
 DISTANT = Days(dt.date(1990, 1, 1), dt.date(1990, 1, 2))
 quick_or_not = pytest.mark.parametrize("around", [YEAR, DISTANT], ids=["quick", "asked"])
 
 
 @quick_or_not
 def test_a_local_time_that_clocks_skip_is_no_instant(engine, around):
-    assert instants(engine, Clock("Europe/London", around), SPRING) == [None]
+    first, tick = dt.datetime(2024, 3, 31, 1), dt.timedelta(microseconds=1)  # noqa: DTZ001
+    last = first + dt.timedelta(hours=1) - tick
+    found = instants(engine, Clock("Europe/London", around), first - tick, first, last, last + tick)
+    turn = dt.datetime(2024, 3, 31, 1, tzinfo=dt.UTC)
+    assert found == [turn - tick, None, None, turn]
 
 
 @quick_or_not
 def test_a_local_time_that_clocks_show_twice_is_the_first(engine, around):
-    found = instants(engine, Clock("Europe/London", around), AUTUMN)
-    assert found == [dt.datetime(2023, 10, 29, 0, 30, tzinfo=dt.UTC)]
+    twice, tick = dt.datetime(2023, 10, 29, 1), dt.timedelta(microseconds=1)  # noqa: DTZ001
+    hour = dt.timedelta(hours=1)
+    found = instants(engine, Clock("Europe/London", around), twice - tick, twice, twice + hour - tick, twice + hour)
+    midnight = dt.datetime(2023, 10, 29, tzinfo=dt.UTC)
+    assert found == [midnight - tick, midnight, midnight + hour - tick, midnight + 2 * hour]
 
 
 @quick_or_not

@@ -188,7 +188,7 @@ def test_the_day_in_a_files_name_is_the_day_of_delivery(engine):
 
 
 def test_without_one_it_is_the_day_of_the_rows_own_time_in_the_reporting_zone(engine):
-    within = project(source(EVENTS, time_zone="America/New_York"), time_zone="Asia/Kolkata")
+    within = project(source(EVENTS, time_zone="America/New_York"), time_zone="Asia/Kolkata", last_day=day(31))
     rows = delivered("kind at", {"at": "2024-03-05 12:00"}, {"at": "2024-03-05 15:00"})
     assert delivery_days(engine, within, rows) == [day(5), day(6)]
 
