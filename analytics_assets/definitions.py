@@ -12,19 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from analytics_assets.assets.catalog import resolve
-from analytics_assets.automation.building import RUNTIME, landing_definitions, release_definition, table_definition
-from analytics_assets.automation.jobs import DAILY, daily_job, daily_partitions
-from analytics_assets.automation.runtime import Listener, Runtime, open_runtime
-from analytics_assets.project.model import Project
-
 if TYPE_CHECKING:
+    from analytics_assets.automation.runtime import Listener, Runtime
+    from analytics_assets.project.model import Project
     from analytics_assets.settings import Settings
 
 # backfill policies and partition mappings are what a range of days in one run rests on, beta or not
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-__all__ = ["DAILY", "build_definitions", "defs"]
+__all__ = ["build_definitions", "defs"]
 
 
 def build_definitions(
@@ -42,6 +38,17 @@ def build_definitions(
         listener: Is told of every table that a run finishes.
         resource_overrides: Take the place of resources by name, for tests.
     """
+    # the rooms are opened here, so that Dagster can import this module without waiting for what they import
+    from analytics_assets.assets.catalog import resolve
+    from analytics_assets.automation.building import (
+        RUNTIME,
+        landing_definitions,
+        release_definition,
+        table_definition,
+    )
+    from analytics_assets.automation.jobs import daily_job, daily_partitions
+    from analytics_assets.automation.runtime import open_runtime
+
     graph = resolve(project)
     partitions = daily_partitions(project)
 

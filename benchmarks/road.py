@@ -82,7 +82,11 @@ def one_day(folder: str, days: int) -> dict[str, float]:
 def importing(modules: str) -> float:
     """Time the import of modules in a fresh process."""
     program = f"import time; t = time.perf_counter(); import {modules}; print(time.perf_counter() - t)"
-    return float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
+    environment = os.environ | {"ANALYTICS_PROJECT": str(EXAMPLES / "starter")}
+    process = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
+    )
+    return float(process.stdout)
 
 
 KINDS: dict[str, Callable[[str], dict[str, float]]] = {
@@ -112,27 +116,21 @@ def main() -> None:
     engine = [a["engine"] / b["engine"] for a, b in pairs]
     share = [1 - a["engine"] / a["wall"] for a, _ in pairs]
     imports = [importing("analytics_assets.definitions") / importing("dagster") for _ in range(5)]
+    loads = [importing("analytics_assets.definitions as d; d.defs()") / importing("dagster") for _ in range(5)]
     days = [a["wall"] / b["wall"] for a, b in zip(rounds["day_of_17"], rounds["day_of_1"], strict=True)]
+    peaks = [a["peak"] / 1e9 for a, _ in pairs]
     lines = [
-        ("engine time, ours to by hand", statistics.median(engine), min(engine), max(engine), "at most 2"),
-        ("orchestration, share of wall time", statistics.median(share), min(share), max(share), "below 0.5"),
-        (
-            "peak memory, GB",
-            *(pick(a["peak"] / 1e9 for a, _ in pairs) for pick in (statistics.median, min, max)),
-            "below 1",
-        ),
-        (
-            "import of the code location, to dagster's",
-            statistics.median(imports),
-            min(imports),
-            max(imports),
-            "at most 1.5",
-        ),
-        ("one day again, 17 days in the lake to 1", statistics.median(days), min(days), max(days), "at most 1.2"),
+        ("engine time, ours to by hand", engine, "at most 2"),
+        ("orchestration, share of wall time", share, "below 0.5"),
+        ("peak memory, GB", peaks, "below 1"),
+        ("import of the code location, to dagster's", imports, "at most 1.5"),
+        ("the same with its definitions built", loads, ""),
+        ("one day again, 17 days in the lake to 1", days, "at most 1.2"),
     ]
     print(f"{'':<44}{'median':>8}{'min':>8}{'max':>8}   to reach")
-    for name, *figures, goal in lines:
-        print(f"{name:<44}" + "".join(f"{figure:>8.2f}" for figure in figures) + f"   {goal}")
+    for name, figures, goal in lines:
+        shown = (statistics.median(figures), min(figures), max(figures))
+        print(f"{name:<44}" + "".join(f"{figure:>8.2f}" for figure in shown) + f"   {goal}")
     a, b = pairs[-1]
     print(f"last round: ours {a['wall']:.1f} s, of it {a['engine']:.1f} s in the engine; by hand {b['engine']:.1f} s")
 

@@ -315,8 +315,8 @@ def test_a_table_with_a_time_is_fed_by_day_where_its_time_is_mapped(tmp_path):
         ("lateness: 61", "must be 60 or less"),
         ("time_zone: Mars/Olympus", "is no time zone"),
         ("optonal: true", "unknown key 'optonal'"),
-        ("excluded: {bot: {agent: {}}}", "asks nothing"),
-        ("excluded: {bot: {agent: {strats_with: x}}}", "unknown key 'strats_with'"),
+        ("excluded: {bot: {browser: {}}}", "asks nothing"),
+        ("excluded: {bot: {browser: {strats_with: x}}}", "unknown key 'strats_with'"),
     ],
 )
 def test_a_wrong_line_of_a_source_is_named(tmp_path, line, message):
@@ -327,7 +327,7 @@ def test_a_wrong_line_of_a_source_is_named(tmp_path, line, message):
 @pytest.mark.xfail(reason="it is found at the first row, by the engine", strict=True)
 @pytest.mark.parametrize(
     "line",
-    ["timestamps: ['%d/%m/%Y %i']", "timestamps: ['%Q']", "excluded: {bot: {agent: {matches: '['}}}"],
+    ["timestamps: ['%d/%m/%Y %i']", "timestamps: ['%Q']", "excluded: {bot: {browser: {matches: '['}}}"],
 )
 def test_a_pattern_that_the_engine_cannot_read_is_refused_before_a_run(tmp_path, line):
     assert problem(tmp_path, f"{line} {HERE}\n{EVENTS}")

@@ -414,8 +414,8 @@ def test_a_missing_file_is_named_unless_it_is_optional(engine, tmp_path):
 
 
 def test_a_condition_may_ask_a_column_that_only_some_files_have(engine, tmp_path):
-    files = {"a.csv": "kind,at,agent\na,2024-03-01,bot\n", "b.csv": "kind,at\na,2024-03-01\n"}
-    declared = source(EVENTS, path="*.csv", excluded={"bot": {"agent": "bot"}})
+    files = {"a.csv": "kind,at,browser\na,2024-03-01,bot\n", "b.csv": "kind,at\na,2024-03-01\n"}
+    declared = source(EVENTS, path="*.csv", excluded={"bot": {"browser": "bot"}})
     found = landed(engine, tmp_path, files, declared)
     assert {row["file"]: row["excluded_as"] for row in engine.rows(found.raw["events"])} == {
         "a.csv": "bot",
