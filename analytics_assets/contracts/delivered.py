@@ -21,7 +21,7 @@ PROVENANCE = (
     Column("feed", "int64", "which feed of that source took the row, counted from 0", nullable=False),
     Column("file", "string", "the file that the row came in", nullable=False),
     Column("row_number", "int64", "the row's place in that file, counted from 1", nullable=False),
-    Column("row_key", "string", "what makes the row the same row as another; null: every row is its own"),
+    Column("row_key", "string", "what makes the row the same as another; null: every row is its own", personal=True),
     Column("excluded_as", "string", "why the row counts in no metric (bot, staff, test); null: it counts"),
 )
 RAW_ONLY = (

@@ -60,6 +60,10 @@ class InRange:
     maximum: float | None = None
     severity: Severity = "error"
 
+    def __post_init__(self) -> None:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError(f"a range of {self.column} needs a minimum or a maximum")
+
     @property
     def name(self) -> str:
         """Name the rule for people."""

@@ -164,7 +164,7 @@ FACT_EVENTS = Contract(
         Column("is_anonymous", "boolean", "nobody knows yet who the visitor is", nullable=False),
         Column("is_mapped", "boolean", "the user is known by `map_identity`, not by the event itself", nullable=False),
         Column("anonymous_id", "string", "the visitor, as delivered", personal=True),
-        Column("session_id", "string", "the session; null where nobody acted"),
+        Column("session_id", "string", "the session; null where nobody acted", personal=True),
         Column("occurred_at", INSTANT, "when it happened", nullable=False),
         Column("event_type", "string", "what happened", nullable=False),
         Column("device", "string", "desktop, mobile, tablet, ..."),
@@ -189,7 +189,7 @@ FACT_SESSIONS = Contract(
     grain="one row a session: a user's events without a pause of more than 30 minutes, within one day",
     columns=(
         _DAY,
-        Column("session_id", "string", "the session", nullable=False),
+        Column("session_id", "string", "the session", nullable=False, personal=True),
         Column("user_id", "string", "who acted", nullable=False, personal=True),
         Column("is_anonymous", "boolean", "nobody knows yet who the visitor is", nullable=False),
         Column("started_at", INSTANT, "its first event", nullable=False),

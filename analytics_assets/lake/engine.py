@@ -19,8 +19,8 @@ MALFORMED = "malformed"
 FILE = "file"
 FILE_DAY = "file_day"
 ORDER = "order"
-PREFIX = "_"
-"""Put before the names above where they stand beside delivered columns."""
+PREFIX = "ours__"
+"""Put before the names above where they stand beside delivered columns, which may be called anything."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Engine(Protocol):
         """Return the rows of Parquet files as a table; `day` is the column that their folders' names carry."""
 
     def new_delivery(self, name: str, columns: Sequence[str]) -> str:
-        """Make a temporary table for delivered rows, with the given columns and `_`-provenance; return its name."""
+        """Make a temporary table for delivered rows, with these columns and `ours__` provenance; return its name."""
 
     def append(self, name: str, file: CleanFile, columns: Sequence[str]) -> None:
         """Read a delivered file once, as text, into such a table; all of it, or none and an UnreadableError."""

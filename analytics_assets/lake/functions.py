@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ISO = "iso"
 EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
-_ZONED = r":\d{2}(\.\d+)?\s*([Zz]|UTC|[+-]\d{2}(:?\d{2}){0,2})\s*$"
+_ZONED = r":\d{2}(\.\d+)?\s*([Zz]|(?i:UTC)|[+-]\d{2}(:?\d{2}){0,2})\s*$"
 _FIRST_TIME = dt.datetime(1, 1, 2)  # noqa: DTZ001 - local times, a day away from the ends of the calendar
 _LAST_TIME = dt.datetime(9999, 12, 30)  # noqa: DTZ001
 _MAX_SECONDS = 1e12
@@ -198,7 +198,7 @@ def with_boolean(rows: Table, name: str) -> Table:
 
 def with_date(rows: Table, name: str, formats: Sequence[str]) -> Table:
     """Parse a column of text to dates, by the formats of `with_instant`; a time of day is left out."""
-    return _with_value(rows, name, _local_times(rows[name], formats).date())
+    return _with_value(rows, name, _in_calendar(_local_times(rows[name], formats)).date())
 
 
 def with_value(rows: Table, name: str, kind: str, formats: Sequence[str], clock: Clock) -> Table:

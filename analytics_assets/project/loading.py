@@ -169,10 +169,10 @@ def _feed_problems(feed: Feed, positions: Positions, at: tuple[str | int, ...]) 
         yield positions.problem((*at, "distinct"), f"{delivered.name} is no list of things", hint, key=True)
     if feed.distinct and feed.unique_by is not None:
         yield positions.problem((*at, "unique_by"), "a distinct feed has one row a key", "Remove 'unique_by'", key=True)
-    if feed.distinct and any(isinstance(feed.columns.get(key), ColumnMapping) for key in delivered.key):
-        yield positions.problem(
-            (*at, "columns"), f"{', '.join(delivered.key)} of a distinct feed is a delivered column as it is"
-        )
+    for key in delivered.key if feed.distinct else ():
+        if isinstance(feed.columns.get(key), ColumnMapping):
+            told = f"{key} of a distinct feed is a delivered column as it is"
+            yield positions.problem((*at, "columns", key), told, f"Write {key}: DELIVERED_COLUMN", key=True)
 
 
 def _mixed_problems(project: Project, places: Mapping[str, Positions]) -> Iterator[Problem]:

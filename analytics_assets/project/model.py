@@ -23,6 +23,8 @@ from analytics_assets.lake.functions import EPOCHS, ISO
 DAY_IN_PATH = re.compile(r"\{day(?::(?P<form>[^{}]+))?\}")
 ISO_DAY = "%Y-%m-%d"
 _QUICK_YEARS = 12
+_DIRECTIVE = re.compile(r"%-?.")
+_DIRECTIVES = set("aAwdbBmyYHIpMSgfnjUWcxX%")
 
 
 def _zone(name: str) -> str:
@@ -48,7 +50,17 @@ def _time_format(form: str) -> str:
         raise ValueError(
             f"'{form}' is no format; use {ISO}, {', '.join(EPOCHS)}, or a strptime format such as %d/%m/%Y %H:%M"
         )
+    if unknown := [found for found in _DIRECTIVE.findall(form) if found.lstrip("%-") not in _DIRECTIVES]:
+        raise ValueError(f"'{form}' has {unknown[0]}, which means nothing; see the directives of strptime")
     return form
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"'{text}' is no regular expression: {error}") from error
+    return text
 
 
 ZoneName = Annotated[str, AfterValidator(_zone)]
@@ -70,7 +82,9 @@ class Question(Model):
     starts_with: str | None = Field(None, description="how the text begins")
     ends_with: str | None = Field(None, description="how the text ends")
     contains: str | None = Field(None, description="a part of the text")
-    matches: str | None = Field(None, description="a regular expression that is found in the text")
+    matches: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        None, description="a regular expression that is found in the text"
+    )
     missing: bool | None = Field(None, description="whether the value is missing")
 
     @model_validator(mode="after")

@@ -10,12 +10,12 @@ import datetime as dt
 import difflib
 import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analytics_assets.lake.engine import CleanFile, Engine, UnreadableError
+from analytics_assets.lake.engine import FILE, PREFIX, CleanFile, Engine, UnreadableError
 from analytics_assets.project.model import DAY_IN_PATH, Source
 from analytics_assets.sources.errors import SourceError
 from analytics_assets.sources.text import CsvDialect, as_utf8, count_records, csv_header, fetch, read_csv_carefully
@@ -137,13 +137,17 @@ def read(
         columns |= dict.fromkeys(own)
     if not columns:  # only files without even a header
         columns = dict.fromkeys(column for feed in source.feeds for column in feed.delivered_columns())
-    columns |= dict.fromkeys(column for test in source.excluded.values() for column in test)
+        columns |= dict.fromkeys(column for condition in source.excluded.values() for column in condition)
+    _refuse_unknown_exclusions(name, source, tuple(columns))
+    _refuse_alike(name, columns)
     table = engine.new_delivery(name, tuple(columns))
     for file in files:
         if file.kind != "csv" or file.columns:
             _read_one(engine, table, file, tuple(columns), folder)
     rows = engine.delivery(table)
-    counted = {row["file"]: row["n"] for row in engine.rows(rows.group_by(file="_file").aggregate(n=rows.count()))}
+    counted = {
+        row["file"]: row["n"] for row in engine.rows(rows.group_by(file=PREFIX + FILE).aggregate(n=rows.count()))
+    }
     return rows, tuple(columns), tuple(file.name for file in files if not counted.get(file.name))
 
 
@@ -151,9 +155,29 @@ def _refuse_missing(name: str, source: Source, file: CleanFile, own: Sequence[st
     for number, feed in enumerate(source.feeds):
         for column in feed.delivered_columns():
             if column not in own:
-                near = difflib.get_close_matches(column, own, n=1)
-                hint = f"Did you mean '{near[0]}'? " if near else ""
-                raise SourceError(
-                    f"{file.name}: there is no column '{column}', which feed {number} of source {name} names. {hint}"
-                    f"The file has: {', '.join(own)}."
-                )
+                raise SourceError(_no_column(file.name, column, f"feed {number} of source {name}", own))
+
+
+def _refuse_unknown_exclusions(name: str, source: Source, columns: Sequence[str]) -> None:
+    """Refuse an exclusion by a column that no file has: the rows that it means would count."""
+    for why, condition in source.excluded.items():
+        for column in condition:
+            if column not in columns:
+                raise SourceError(_no_column(f"source {name}", column, f"excluded.{why}", columns))
+
+
+def _no_column(where: str, column: str, who: str, own: Sequence[str]) -> str:
+    near = difflib.get_close_matches(column, own, n=1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    return f"{where}: there is no column '{column}', which {who} names. {hint}The columns are: {', '.join(own)}."
+
+
+def _refuse_alike(name: str, columns: Iterable[str]) -> None:
+    """Refuse columns whose names differ only in case: the engine takes them for one."""
+    spelt: dict[str, str] = {}
+    for column in columns:
+        if (other := spelt.setdefault(column.lower(), column)) != column:
+            raise SourceError(
+                f"source {name}: the columns '{other}' and '{column}' of its files differ only in case. Have them "
+                "spelt alike, or make two sources of the files."
+            )

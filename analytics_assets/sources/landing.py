@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from analytics_assets.lake.days import Days
 
 NO_FEED = "no feed took it"
-DELIVERY_DAY = "delivery_day"
+DELIVERY_DAY = PREFIX + "delivery_day"
 ROUTE = PREFIX + "route"
 _AT = PREFIX + "at"
 _TAKEN_BY_NONE = -1

@@ -135,7 +135,8 @@ def test_rules_on_numbers_are_about_numbers(contract):
 @every_contract
 def test_what_identifies_a_person_is_marked_as_personal(contract):
     named = {column.name for column in contract.columns if column.personal}
-    people = {"name"} if contract.table.endswith("_users") else set()
+    people = {"row_key"} | ({"name"} if contract.table.endswith("_users") else set())
+    people |= {"session_id"} if contract.table.startswith("fact_") else set()  # made of the user's id
     assert named == {column.name for column in contract.columns} & (PERSONAL | people)
 
 

@@ -280,7 +280,6 @@ def test_the_key_of_a_distinct_feed_is_a_column_as_it_is(tmp_path, origin):
     assert "user_id of a distinct feed" in problem(tmp_path, text).message
 
 
-@pytest.mark.xfail(reason="the problem stands at the first column, whichever that is", strict=True)
 def test_the_wrong_key_of_a_distinct_feed_is_shown_in_its_own_line(tmp_path):
     text = feeds(
         "- table: users", "  distinct: true", "  columns:", "    age: years", f"    user_id: {{constant: x}} {HERE}"
@@ -324,7 +323,6 @@ def test_a_wrong_line_of_a_source_is_named(tmp_path, line, message):
     assert message in str(found)
 
 
-@pytest.mark.xfail(reason="it is found at the first row, by the engine", strict=True)
 @pytest.mark.parametrize(
     "line",
     ["timestamps: ['%d/%m/%Y %i']", "timestamps: ['%Q']", "excluded: {bot: {browser: {matches: '['}}}"],
