@@ -38,7 +38,3 @@ class Days:
     def widened(self, *, before: int = 0, after: int = 0) -> Days:
         """Return the range with so many more days at its ends."""
         return Days(self.first - dt.timedelta(days=before), self.last + dt.timedelta(days=after))
-
-    def within(self, bounds: Days) -> Days:
-        """Return the part of the range inside `bounds`; a ValueError where there is none."""
-        return Days(max(self.first, bounds.first), min(self.last, bounds.last))

@@ -104,7 +104,6 @@ class DuckDBEngine:
         for statement in (
             "SET TimeZone = 'UTC'",
             f"SET partitioned_write_max_open_files = {_OPEN_FILES}",
-            "SET enable_object_cache = true",
         ):
             self.backend.raw_sql(statement)
 
