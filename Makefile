@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000
-export ANALYTICS_PROJECT ?= $(CURDIR)/examples/starter
+export ANALYTICS_PROJECT ?= $(CURDIR)/analytics_assets/shop
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo dev test test-fast lint types bench clean
@@ -11,9 +11,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: .venv/.run ## Make the environment, run a small tea shop from files to star schema, and say what is where.
+demo: .venv/.run ## Make the environment, run a year of the synthetic shop from source to star schema, and say what is where.
 	@$(BIN)/analytics-assets run
 	@$(BIN)/analytics-assets tables
+	@echo "What was planted in the shop, and the intervals that its tables give for it (docs/shop.md):"
+	@$(BIN)/analytics-assets show shop_findings --columns name,planted,low,high,verdict --limit 50
+	@echo "The dirt in its deliveries, and what was found of it:"
+	@$(BIN)/analytics-assets show shop_dirt --columns found_in,found_as,planted,found --limit 50
 	@echo "Look closer:  $(BIN)/analytics-assets rejected events   or   make dev"
 
 dev: .venv/.run ## Open the Dagster UI on the same history, at http://127.0.0.1:3000.

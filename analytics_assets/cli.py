@@ -204,8 +204,9 @@ def tables(folder: Path | None) -> None:
 @_project_option
 @click.argument("table")
 @click.option("--day", type=_DAY, help="Only rows of that day.")
+@click.option("--columns", help="Only these columns, with commas between them.")
 @click.option("--limit", default=10, show_default=True, help="How many rows.")
-def show(folder: Path | None, table: str, day: dt.datetime | None, limit: int) -> None:
+def show(folder: Path | None, table: str, day: dt.datetime | None, columns: str | None, limit: int) -> None:
     """Show the first rows of a table, by its key."""
     project, settings = _load(folder)
     from analytics_assets import console
@@ -217,8 +218,12 @@ def show(folder: Path | None, table: str, day: dt.datetime | None, limit: int) -
         if day and contract.day is None:
             raise click.BadParameter(f"{table} is not kept by day", param_hint="--day")
         rows = lake.read(contract, Days(day.date(), day.date()) if day else None, version)
+        wanted = [name.strip() for name in columns.split(",")] if columns else list(rows.columns)
+        if strangers := [name for name in wanted if name not in rows.columns]:
+            told = f"{table} has no column {strangers[0]}. It has: {', '.join(rows.columns)}"
+            raise click.BadParameter(told, param_hint="--columns")
         order = [contract.day] if contract.day else []
-        records = lake.engine.rows(rows.order_by([*order, *contract.key]).limit(limit))
+        records = lake.engine.rows(rows.order_by([*order, *contract.key]).limit(limit).select(wanted))
         (total,) = lake.engine.rows(rows.aggregate(n=rows.count()))
     console.rows(records, total=total["n"])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 _MAX_CELL = 60
+_FEW_COLUMNS = 5
+_SMALL = 0.001
+"""Below it, four decimals would hide a number."""
 
 
 @contextmanager
@@ -121,8 +125,11 @@ def rows(records: Sequence[Mapping[str, Any]], *, total: int | None = None) -> N
     names = list(records[0])
     cells = [[_cell(record[name]) for name in names] for record in records]
     width = sum(max(len(name), *(len(row[place]) for row in cells)) + 2 for place, name in enumerate(names))
-    if width <= out.width:
+    if width <= out.width or len(names) <= _FEW_COLUMNS:
         table = _grid(*names)
+        for place, name in enumerate(names):
+            if any(isinstance(record[name], int | float | Decimal) for record in records):
+                table.columns[place].justify = "right"
         for row in cells:
             table.add_row(*map(escape, row))
         out.print(table)
@@ -142,6 +149,8 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, float) and (abs(value) >= _SMALL or not value):
+        return f"{value:.4f}".rstrip("0").rstrip(".")
     text = str(value).replace("\n", "\\n")
     return text if len(text) <= _MAX_CELL * 4 else f"{text[: _MAX_CELL * 4]} ... ({len(text):,} characters)"
 

@@ -24,7 +24,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ANALYTICS_", populate_by_name=True, frozen=True)
 
-    project: Path = Field(Path("examples/starter"), description="the project's folder")
+    project: Path = Field(
+        Path(__file__).parent / "shop", description="the project's folder; the synthetic shop by default"
+    )
     lake: str | None = Field(
         None, description="root of the tables: a folder or an s3:// URL; HOME/lake/PROJECT by default"
     )

@@ -183,7 +183,7 @@ def test_a_wrong_key_is_named_with_file_line_and_what_is_allowed(workshop: Works
     assert result.exit_code == FAILED
     assert f"{workshop.home}/sources/orders.yaml:1: timezone: unknown key 'timezone'" in result.output
     assert "Did you mean 'time_zone'?" in result.output
-    assert "Allowed: path, description, format" in result.output
+    assert "Allowed: path, shop, description, format" in result.output
 
 
 def test_every_problem_of_a_project_is_said_at_once(workshop: Workshop, call: Call) -> None:
@@ -249,6 +249,19 @@ def test_show_shows_one_day(look: Call) -> None:
     result = look("show", "fact_sales", "--day", "2024-03-02")
     assert "o2" in result.output
     assert "o1" not in result.output
+
+
+def test_show_shows_only_the_columns_that_are_asked_for(look: Call) -> None:
+    result = look("show", "fact_sales", "--columns", "order_id, quantity")
+    assert "o1" in result.output
+    assert "quantity" in result.output
+    assert "unit_price" not in result.output
+
+
+def test_show_refuses_a_column_that_is_none(look: Call) -> None:
+    result = look("show", "fact_sales", "--columns", "order")
+    assert result.exit_code == MISUSED
+    assert "fact_sales has no column order. It has: day, order_id" in result.output
 
 
 def test_show_refuses_a_day_of_a_table_without_days(look: Call) -> None:

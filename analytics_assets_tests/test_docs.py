@@ -59,6 +59,11 @@ def test_links_in_documents_lead_somewhere() -> None:
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
+def test_the_shop_is_documented_as_a_project() -> None:
+    assert "`shop.yaml`" in PROJECTS
+    assert all((ROOT / "analytics_assets/shop" / name).is_file() for name in ("project.yaml", "shop.yaml"))
+
+
 @pytest.mark.parametrize("name", ["starter", "online_retail", "vanguard"])
 def test_examples_load(name: str) -> None:
     assert load_project(ROOT / "examples" / name, {}).name == name

@@ -11,7 +11,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Table]")
 _DECLARED = "declared_contract"
+_SETTING = "setting"
+_SHOP = "shop"
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,14 @@ class Setting:
 
     Attributes:
         project: The project.
-        days: The days that the run writes; for a table without days, all days of the project so far.
+        days: The days that the run writes; for a table without days, all days of the project: to its own last day, or
+            so far.
+        landed: For a table without days, the project's days to the last that anything was delivered for.
     """
 
     project: Project
     days: Days
+    landed: Days | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,14 @@ class TableAsset:
         function: What computes it.
         requires: The tables without which it is absent.
         uses: The tables that it reads where the project has them.
+        needs_shop: Whether its function asks for the shop's parameters, under a parameter called `shop`.
     """
 
     contract: Contract
     function: Callable[..., Table]
     requires: tuple[str, ...]
     uses: tuple[str, ...]
+    needs_shop: bool = False
 
     @property
     def name(self) -> str:
@@ -79,8 +86,10 @@ class TableAsset:
         """Call the function with the tables that it names."""
         wanted = inspect.signature(self.function).parameters
         arguments: dict[str, object] = {name: tables[name] for name in (*self.requires, *self.uses) if name in tables}
-        if "setting" in wanted:
-            arguments["setting"] = setting
+        if _SETTING in wanted:
+            arguments[_SETTING] = setting
+        if self.needs_shop:
+            arguments[_SHOP] = setting.project.shop
         return self.function(**arguments)
 
 
@@ -96,12 +105,14 @@ def table(contract: Contract) -> Callable[[F], F]:
 
 def declaration(function: Callable[..., Table]) -> TableAsset:
     """Read a declared function's contract and inputs."""
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "setting"]
+    named = inspect.signature(function).parameters
+    parameters = [p for name, p in named.items() if name not in {_SETTING, _SHOP}]
     return TableAsset(
         contract=getattr(function, _DECLARED),
         function=function,
         requires=tuple(p.name for p in parameters if p.default is inspect.Parameter.empty),
         uses=tuple(p.name for p in parameters if p.default is None),
+        needs_shop=_SHOP in named,
     )
 
 
@@ -157,7 +168,8 @@ def resolve(project: Project) -> Graph:
     candidates = {asset.name: asset for name in fed if (asset := staged_asset(DELIVERED[name], project))}
     candidates |= {asset.name: _as_kept(asset, project) for asset in catalogue()}
     possible = {contract.table for contract in raw}
-    while more := {name for name, asset in candidates.items() if name not in possible and _feedable(asset, possible)}:
+    able = {name: asset for name, asset in candidates.items() if project.shop is not None or not asset.needs_shop}
+    while more := {name for name, asset in able.items() if name not in possible and _feedable(asset, possible)}:
         possible |= more
     inputs = {
         name: {needed for needed in candidates[name].inputs if needed in possible and needed in candidates}
@@ -170,6 +182,7 @@ def resolve(project: Project) -> Graph:
     for name, asset in candidates.items():
         if name not in possible:
             missing = [needed for needed in asset.requires if needed not in possible]
+            missing += ["a shop.yaml"] * (name not in able)
             absent[name] = "needs " + (" and ".join(missing) if missing else f"one of {', '.join(asset.uses)}")
     return Graph(raw, ordered, absent)
 
@@ -185,5 +198,5 @@ def _as_kept(asset: TableAsset, project: Project) -> TableAsset:
     """Give a fact of rows that come as a snapshot the snapshot's contract."""
     origin = (asset.contract.accounts_for or "").removeprefix("staged_")
     if origin and project.feeds(origin) and not project.by_day(origin):
-        return TableAsset(asset.contract.as_snapshot(), asset.function, asset.requires, asset.uses)
+        return replace(asset, contract=asset.contract.as_snapshot())
     return asset

@@ -183,7 +183,7 @@ def table_definition(
             days = run_days(context, project)
             windows = {name: read_days(asset.contract, contracts[name], days, project.lateness) for name in inputs}
             tables = {name: lake.read(contracts[name], windows[name]) for name in inputs}
-            setting = Setting(project, days if asset.contract.day else days_so_far(step.runtime, graph, project))
+            setting = Setting(project, days) if asset.contract.day else _setting(step.runtime, graph, project)
             staged = lake.stage(asset.contract, asset.compute(tables, setting), days)
             audit = lake.audit(staged, {name: tables[name] for name in inputs})
             audit = _with_accounting(audit, step, asset, tables, days)
@@ -193,11 +193,12 @@ def table_definition(
     return body
 
 
-def days_so_far(runtime: Runtime, graph: Graph, project: Project) -> Days:
-    """Return the project's days: to its own last day, or to the last day that anything was delivered for."""
-    landed = runtime.last_day(contract.table for contract in graph.raw if contract.day)
-    last = project.last_day or landed or project.first_day
-    return Days(project.first_day, max(last, project.first_day))
+def _setting(runtime: Runtime, graph: Graph, project: Project) -> Setting:
+    """Return the setting of a table without days: it speaks of all days of the project, and of those delivered yet."""
+    last = runtime.last_day(contract.table for contract in graph.raw if contract.day)
+    landed = Days(project.first_day, max(last or project.first_day, project.first_day))
+    whole = landed if project.last_day is None else Days(project.first_day, project.last_day)
+    return Setting(project, whole, landed)
 
 
 def _dep(asset: Contract, read: Contract, project: Project) -> dg.AssetDep:
@@ -268,7 +269,7 @@ def _landing_definition(
     def says(contract: Contract) -> str:
         feeding = [name for name, *_ in project.feeds(contract.table.removeprefix("raw_"))]
         told = [
-            f"`{name}`: {project.sources[name].description or project.sources[name].path}"
+            f"`{name}`: {project.sources[name].description or project.sources[name].origin}"
             for name in dict.fromkeys(feeding)
         ]
         return "Keep what was delivered, once, as text.\n\n" + "\n".join(f"- {line}" for line in told)
@@ -281,7 +282,7 @@ def _landing_definition(
                 description=description(contract, says(contract)),
                 metadata={"dagster/column_schema": column_schema(contract), "dagster/table_name": contract.table},
                 group_name="raw",
-                kinds={*_KINDS, *(project.sources[name].format for name in sources)} - {"jsonl"},
+                kinds={*_KINDS, *(project.sources[name].kind for name in sources)} - {"jsonl"},
                 owners=project.owners,
                 partitions_def=partitions if contract.day else None,
             )

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from analytics_assets.lake.engine import (
 from analytics_assets.lake.errors import LakeError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from fsspec import AbstractFileSystem
     from ibis.expr.types import Table
 
@@ -39,6 +40,7 @@ _SURPLUS = "\x01one more"
 _NOT_IN_PARALLEL = "does not support null_padding in conjunction with quoted new lines"
 _OPEN_FILES = 200
 _MAX_ROWS = 1 << 40
+_ROWS_AT_ONCE = 1 << 20
 _UPLOADS = 8  # at once: each file is in memory on its way
 
 
@@ -301,6 +303,24 @@ class DuckDBEngine:
                 f"{inserted:,} rows were read, and its line ends make {file.records or 'an unclear number of'}"
             )
 
+    def append_batches(self, name: str, file: str, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> None:
+        """Take a stream of Arrow batches into a delivery table; see `Engine.append_batches`."""
+        import pyarrow as pa
+
+        # the days order the files, whatever order they come in
+        order = f"coalesce({FILE_DAY} - DATE '1970-01-01', 0) * {_MAX_ROWS} + {ROW_NUMBER}"
+        files = f"{_text(file)} || coalesce('/' || {FILE_DAY}::VARCHAR, '')"
+        chosen = [f"{_quoted(column)}::VARCHAR" for column in columns]
+        selected = ", ".join([*chosen, order, files, FILE_DAY, ROW_NUMBER, "NULL"])
+        view, stream = self._new_name("batches"), iter(batches)
+        for first in stream:
+            reader = pa.RecordBatchReader.from_batches(first.schema, _some(first, stream))
+            self.backend.con.register(view, reader)
+            try:
+                self._run(f"INSERT INTO {_quoted(name)} SELECT {selected} FROM {_quoted(view)}")  # noqa: S608
+            finally:
+                self.backend.con.unregister(view)
+
     def delivery(self, name: str) -> Table:
         """Return a table of delivered rows; see `Engine.delivery`."""
         return self.backend.table(name)
@@ -365,6 +385,15 @@ class DuckDBEngine:
         """Let go of memory and temporary files; see `Engine.close`."""
         self.backend.disconnect()
         self._folder.cleanup()
+
+
+def _some(first: pa.RecordBatch, stream: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Take as many batches as one statement should read: DuckDB holds most of them until it ends."""
+    rows = first.num_rows
+    yield first
+    while rows < _ROWS_AT_ONCE and (batch := next(stream, None)) is not None:
+        rows += batch.num_rows
+        yield batch
 
 
 def _pointer(key: str) -> str:

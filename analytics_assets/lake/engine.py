@@ -6,12 +6,13 @@ Belongs here: what the rest of the package may ask of an engine. Does not belong
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from ibis.expr.types import Table
 
 ROW_NUMBER = "row_number"
@@ -95,6 +96,16 @@ class Engine(Protocol):
 
     def append(self, name: str, file: CleanFile, columns: Sequence[str]) -> None:
         """Read a delivered file once, as text, into such a table; all of it, or none and an UnreadableError."""
+
+    def append_batches(self, name: str, file: str, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> None:
+        """Take a stream of Arrow batches into such a table, which nothing else goes into; memory stays bounded.
+
+        Args:
+            name: The table.
+            file: The name under which the rows remember their file, followed by `/` and the day where they have one.
+            batches: Rows with these columns as text, `row_number` and `file_day`; all batches of one schema.
+            columns: The delivered columns.
+        """
 
     def delivery(self, name: str) -> Table:
         """Return such a table."""

@@ -13,12 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from analytics_assets.contracts.delivered import DELIVERED
-from analytics_assets.project.model import ColumnMapping, Feed, Project, ProjectFile, Source
+from analytics_assets.project.model import SHOP_TABLES, ColumnMapping, Feed, Project, ProjectFile, Source
 from analytics_assets.project.problems import Positions, Problem, ProjectError
-from analytics_assets.project.yaml import read_yaml
+from analytics_assets.project.shop import Shop
+from analytics_assets.project.yaml import M, read_yaml
 
 PROJECT_FILE = "project.yaml"
+SHOP_FILE = "shop.yaml"
 SOURCES = "sources"
+_OF_FILES = ("path", "format", "encoding", "delimiter", "quote", "optional")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
@@ -26,7 +29,7 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
     """Read a project's folder.
 
     Args:
-        folder: Holds `project.yaml` and `sources/*.yaml`.
+        folder: Holds `project.yaml`, `sources/*.yaml` and, for the synthetic shop, `shop.yaml`.
         environment: Stands in for `${NAME}` and `${NAME:-default}` in the paths of sources.
 
     Raises:
@@ -36,11 +39,9 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
         hint = "Name a folder with a project.yaml: --project DIR or ANALYTICS_PROJECT."
         raise ProjectError([Problem(folder / PROJECT_FILE, 1, "", "there is no such file", hint)])
     problems: list[Problem] = list(_strangers(folder))
-    declared: ProjectFile | None = None
-    try:
-        declared, _ = read_yaml(folder / PROJECT_FILE, ProjectFile)
-    except ProjectError as error:
-        problems += error.problems
+    declared = _read(folder / PROJECT_FILE, ProjectFile, problems)
+    has_shop = (folder / SHOP_FILE).exists()
+    shop = _read(folder / SHOP_FILE, Shop, problems) if has_shop else None
     sources: dict[str, Source] = {}
     places: dict[str, Positions] = {}
     for path in sorted((folder / SOURCES).glob("*.yaml")):
@@ -49,7 +50,11 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
         except ProjectError as error:
             problems += error.problems
             continue
+        problems += _origin_problems(source, places[path.stem], has_shop=has_shop)
         problems += _source_problems(source, places[path.stem])
+        sources[path.stem] = source
+        if source.path is None:
+            continue
         resolved, unset = _substituted(source.path, environment)
         problems += [
             places[path.stem].problem(
@@ -64,22 +69,35 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
         problems.append(
             Problem(folder / SOURCES, 1, "", "there is no source", "Add a sources/NAME.yaml for each kind of file.")
         )
+    if has_shop and not problems and not any(source.shop for source in sources.values()):
+        hint = f"Write `shop: TABLE` in a source, with a table of {', '.join(SHOP_TABLES)}; or remove this file."
+        problems.append(Problem(folder / SHOP_FILE, 1, "", "no source reads the shop", hint))
     if declared is None or problems:
         raise ProjectError(problems)
-    project = Project(**declared.model_dump(), folder=folder, sources=sources)
+    project = Project(**declared.model_dump(), folder=folder, sources=sources, shop=shop)
     if mixed := list(_mixed_problems(project, places)):
         raise ProjectError(mixed)
     return project
 
 
+def _read(path: Path, model: type[M], problems: list[Problem]) -> M | None:
+    """Read a file, or add what is wrong with it to the problems."""
+    try:
+        return read_yaml(path, model)[0]
+    except ProjectError as error:
+        problems += error.problems
+        return None
+
+
 def _strangers(folder: Path) -> Iterator[Problem]:
     """Find YAML that nobody would read."""
-    known = {PROJECT_FILE, SOURCES}
+    known = {PROJECT_FILE, SHOP_FILE, SOURCES}
+    hint = f"A project has {PROJECT_FILE}, {SOURCES}/*.yaml and, for the synthetic shop, {SHOP_FILE}."
     for path in sorted(folder.iterdir()):
         stranger = path.suffix in {".yaml", ".yml"} and path.name not in known
         near = path.is_dir() and difflib.get_close_matches(path.name, [SOURCES], cutoff=0.7) and path.name not in known
         if stranger or near:
-            yield Problem(path, 1, "", "nothing reads this", f"A project has {PROJECT_FILE} and {SOURCES}/*.yaml.")
+            yield Problem(path, 1, "", "nothing reads this", hint)
     for path in sorted((folder / SOURCES).glob("*.yml")):
         yield Problem(path, 1, "", "nothing reads this", f"Rename it to {path.stem}.yaml.")
 
@@ -101,6 +119,27 @@ def _near(word: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
     return (f"Did you mean '{near[0]}'? " if near else "") + f"Allowed: {', '.join(known)}"
+
+
+def _origin_problems(source: Source, positions: Positions, *, has_shop: bool) -> Iterator[Problem]:
+    """Hold a source to one origin: files, with `path` and `format`, or a table of the shop."""
+    tables = f"`shop:` with a table of {', '.join(SHOP_TABLES)}"
+    if source.shop is None:
+        missing = [key for key in ("path", "format") if getattr(source, key) is None]
+        if len(missing) == 1:
+            about = Source.model_fields[missing[0]].description or ""
+            yield positions.problem((), f"missing key '{missing[0]}'", about)
+        elif missing:
+            hint = f"Write `path` and `format` for files, or {tables}"
+            yield positions.problem((), "it does not say where its rows come from", hint)
+        return
+    for key in _OF_FILES:
+        if key in source.model_fields_set:
+            hint = f"Remove '{key}'; or remove 'shop', and write `path` and `format`"
+            yield positions.problem((key,), "rows of the shop come in no file", hint, key=True)
+    if not has_shop:
+        hint = f"Put a {SHOP_FILE} beside {PROJECT_FILE}; `seed: 1` is all that it need hold"
+        yield positions.problem(("shop",), f"the project has no {SHOP_FILE}", hint, key=True)
 
 
 def _source_problems(source: Source, positions: Positions) -> Iterator[Problem]:

@@ -10,15 +10,17 @@ import datetime as dt
 import glob
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from analytics_assets.contracts.delivered import DELIVERED, Delivered
 from analytics_assets.lake.clocks import Clock
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.functions import EPOCHS, ISO
+from analytics_assets.project.base import Model
+from analytics_assets.project.shop import Shop
 
 DAY_IN_PATH = re.compile(r"\{day(?::(?P<form>[^{}]+))?\}")
 ISO_DAY = "%Y-%m-%d"
@@ -66,12 +68,20 @@ def _pattern(text: str) -> str:
 ZoneName = Annotated[str, AfterValidator(_zone)]
 Character = Annotated[str, AfterValidator(_one_character)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
-
-
-class Model(BaseModel):
-    """Refuse unknown keys, and do not change once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+ShopTable = Literal[
+    "events",
+    "users",
+    "products",
+    "order_lines",
+    "returns",
+    "campaigns",
+    "campaign_spend",
+    "experiment_assignments",
+    "identities",
+]
+SHOP_TABLES: tuple[ShopTable, ...] = get_args(ShopTable)
+SHOP_SNAPSHOTS: frozenset[ShopTable] = frozenset({"products", "campaigns"})
+"""What the shop hands over as a whole, without a day."""
 
 
 class Question(Model):
@@ -162,13 +172,18 @@ class Feed(Model):
 
 
 class Source(Model):
-    """Say where files lie, how they are written, and which raw tables they feed."""
+    """Say where rows come from, files or the synthetic shop, how they are written, and which raw tables they feed."""
 
-    path: str = Field(
-        description="a path or fsspec URL, with * for any text and {day} or {day:%Y%m%d} for the delivery day"
+    path: str | None = Field(
+        None, description="a path or fsspec URL, with * for any text and {day} or {day:%Y%m%d} for the delivery day"
     )
-    description: str = Field("", description="what the files are, for the asset's page")
-    format: Literal["csv", "jsonl", "parquet"] = Field(description="csv, jsonl (a JSON object a line) or parquet")
+    shop: ShopTable | None = Field(
+        None, description=f"instead of files, a table of the synthetic shop: {', '.join(SHOP_TABLES)}"
+    )
+    description: str = Field("", description="what the rows are, for the asset's page")
+    format: Literal["csv", "jsonl", "parquet"] | None = Field(
+        None, description="csv, jsonl (a JSON object a line) or parquet"
+    )
     encoding: str = Field("utf-8", description="of a text file")
     delimiter: Character = Field(",", description="of a CSV file")
     quote: Character = Field('"', description="of a CSV file")
@@ -183,20 +198,32 @@ class Source(Model):
     feeds: list[Feed] = Field(min_length=1, description="the raw tables that it feeds, in order")
 
     @property
+    def origin(self) -> str:
+        """Where the rows come from: the path of the files, or the table of the shop."""
+        return self.path or f"the shop's {self.shop}"
+
+    @property
+    def kind(self) -> str:
+        """What the rows come as: the files' format, or `shop`."""
+        return self.format or "shop"
+
+    @property
     def day_form(self) -> str | None:
-        """The strptime format of the day in the path, None where there is none."""
-        found = DAY_IN_PATH.search(self.path)
+        """The strptime format of the day in a delivery's name, None where there is none."""
+        if self.shop is not None:
+            return None if self.shop in SHOP_SNAPSHOTS else ISO_DAY
+        found = DAY_IN_PATH.search(self.origin)
         return None if found is None else found["form"] or ISO_DAY
 
     @property
     def has_many_files(self) -> bool:
-        """Whether the path stands for more than one file."""
-        return glob.has_magic(self.path) or self.day_form is not None
+        """Whether the rows come in more than one file."""
+        return self.day_form is not None or glob.has_magic(self.origin)
 
     def by_day(self, feed: Feed) -> bool:
         """Say whether a feed's raw table is kept by delivery day, or is a snapshot that is replaced as a whole.
 
-        A day in the file's name dates a delivery; without one the row's own time does. Things that have no time of
+        A day in the delivery's name dates it; without one the row's own time does. Things that have no time of
         their own (users, products) and rows without one are a snapshot.
         """
         time = feed.delivered.time
@@ -222,10 +249,11 @@ class ProjectFile(Model):
 
 
 class Project(ProjectFile):
-    """A whole project: `project.yaml`, its folder, and its sources by name."""
+    """A whole project: `project.yaml`, its folder, its sources by name, and the shop where it has a `shop.yaml`."""
 
     folder: Path
     sources: dict[str, Source]
+    shop: Shop | None = None
 
     @property
     def lateness(self) -> int:

@@ -1,1 +1,1 @@
-"""Delivered files: where they come from and how they become readable."""
+"""Where rows come from: delivered files, and the synthetic shop."""

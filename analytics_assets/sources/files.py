@@ -1,22 +1,22 @@
 """The files of a source: found, fetched, and made readable for the engine.
 
-Belongs here: paths, wildcards, days in names, and which file misses which column. Does not belong here: what is in a
-file's rows (`landing`) and bytes (`text`).
+Belongs here: paths, wildcards, days in names, and the columns that each file has. Does not belong here: which columns
+there must be (`columns`), what is in a file's rows (`landing`) and bytes (`text`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import glob
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics_assets.lake.engine import FILE, PREFIX, CleanFile, Engine, UnreadableError
 from analytics_assets.project.model import DAY_IN_PATH, Source
+from analytics_assets.sources.columns import refuse_alike, refuse_missing, refuse_unknown_exclusions
 from analytics_assets.sources.errors import SourceError
 from analytics_assets.sources.text import CsvDialect, as_utf8, count_records, csv_header, fetch, read_csv_carefully
 
@@ -35,16 +35,16 @@ def find(name: str, source: Source, days: Days) -> tuple[tuple[str, dt.date | No
         SourceError: Where a file is missing and the source is not optional.
     """
     if source.day_form is None:
-        found = [(url, None) for url in _matching(source.path)]
+        found = [(url, None) for url in _matching(source.origin)]
         if not found and not source.optional:
             raise SourceError(
-                f"source {name}: no file {source.path}. Put it there, mend `path`, or say `optional: true`."
+                f"source {name}: no file {source.origin}. Put it there, mend `path`, or say `optional: true`."
             )
         return tuple(found)
     dated: list[tuple[str, dt.date | None]] = []
     missing: list[str] = []
     for day in days:
-        path = DAY_IN_PATH.sub(day.strftime(source.day_form), source.path)
+        path = DAY_IN_PATH.sub(day.strftime(source.day_form), source.origin)
         files = _matching(path)
         missing += [] if files else [path]
         dated += [(url, day) for url in files]
@@ -74,8 +74,8 @@ def _matching(path: str) -> list[str]:
 
 def _short(url: str, source: Source) -> str:
     """Name a file by what follows the fixed part of the source's path, the same on every machine."""
-    special = _WILDCARD.search(source.path)
-    fixed = source.path[: special.start()] if special else source.path
+    special = _WILDCARD.search(source.origin)
+    fixed = source.origin[: special.start()] if special else source.origin
     return url.removeprefix(fixed[: fixed.rfind("/") + 1])
 
 
@@ -83,13 +83,13 @@ def make_readable(name: str, source: Source, days: Days, folder: Path) -> Iterat
     """Yield the files of some days as the engine can read them; copies, where any are needed, go to a folder."""
     for url, day in find(name, source, days):
         local = fetch(url, folder)
-        file = CleanFile(local, _short(url, source), source.format, day=day)
-        if source.format == "parquet":
+        file = CleanFile(local, _short(url, source), source.kind, day=day)
+        if source.kind == "parquet":
             yield file
             continue
         clean = as_utf8(local, folder, source.encoding)
         dialect = CsvDialect(source.delimiter, source.quote)
-        if source.format == "jsonl":
+        if source.kind == "jsonl":
             yield replace(file, path=clean, records=count_records(clean, quote=""))
             continue
         columns = csv_header(clean, dialect)
@@ -115,14 +115,7 @@ def _read_one(engine: Engine, name: str, file: CleanFile, columns: Sequence[str]
 def read(
     name: str, source: Source, days: Days, engine: Engine, folder: Path
 ) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
-    """Read a source's files of some days once, as text.
-
-    Returns:
-        The rows, the delivered columns, and the names of the files without rows.
-
-    Raises:
-        SourceError: Where a file is missing, cannot be read, or misses a column that a feed speaks of.
-    """
+    """Read a source's files of some days; see `reading.read`."""
     files = tuple(make_readable(name, source, days, folder))
     columns: dict[str, None] = {}
     for file in files:
@@ -133,13 +126,13 @@ def read(
                 f"{file.name}: it cannot be read as {file.kind}: {error}. Have it delivered again, or mend `format`."
             ) from error
         if own:
-            _refuse_missing(name, source, file, own)
+            refuse_missing(name, source, file.name, own)
         columns |= dict.fromkeys(own)
     if not columns:  # only files without even a header
         columns = dict.fromkeys(column for feed in source.feeds for column in feed.delivered_columns())
         columns |= dict.fromkeys(column for condition in source.excluded.values() for column in condition)
-    _refuse_unknown_exclusions(name, source, tuple(columns))
-    _refuse_alike(name, columns)
+    refuse_unknown_exclusions(name, source, tuple(columns))
+    refuse_alike(name, columns)
     table = engine.new_delivery(name, tuple(columns))
     for file in files:
         if file.kind != "csv" or file.columns:
@@ -149,35 +142,3 @@ def read(
         row["file"]: row["n"] for row in engine.rows(rows.group_by(file=PREFIX + FILE).aggregate(n=rows.count()))
     }
     return rows, tuple(columns), tuple(file.name for file in files if not counted.get(file.name))
-
-
-def _refuse_missing(name: str, source: Source, file: CleanFile, own: Sequence[str]) -> None:
-    for number, feed in enumerate(source.feeds):
-        for column in feed.delivered_columns():
-            if column not in own:
-                raise SourceError(_no_column(file.name, column, f"feed {number} of source {name}", own))
-
-
-def _refuse_unknown_exclusions(name: str, source: Source, columns: Sequence[str]) -> None:
-    """Refuse an exclusion by a column that no file has: the rows that it means would count."""
-    for why, condition in source.excluded.items():
-        for column in condition:
-            if column not in columns:
-                raise SourceError(_no_column(f"source {name}", column, f"excluded.{why}", columns))
-
-
-def _no_column(where: str, column: str, who: str, own: Sequence[str]) -> str:
-    near = difflib.get_close_matches(column, own, n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{where}: there is no column '{column}', which {who} names. {hint}The columns are: {', '.join(own)}."
-
-
-def _refuse_alike(name: str, columns: Iterable[str]) -> None:
-    """Refuse columns whose names differ only in case: the engine takes them for one."""
-    spelt: dict[str, str] = {}
-    for column in columns:
-        if (other := spelt.setdefault(column.lower(), column)) != column:
-            raise SourceError(
-                f"source {name}: the columns '{other}' and '{column}' of its files differ only in case. Have them "
-                "spelt alike, or make two sources of the files."
-            )

@@ -18,7 +18,7 @@ import ibis
 from analytics_assets.lake.engine import FILE, FILE_DAY, MALFORMED, ORDER, PREFIX, ROW_NUMBER, Engine
 from analytics_assets.lake.functions import json_object, with_instant
 from analytics_assets.project.model import Condition, Feed, Project, Question, Source
-from analytics_assets.sources.files import read
+from analytics_assets.sources.reading import read
 
 if TYPE_CHECKING:
     from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Table
@@ -48,8 +48,8 @@ class Landing:
         things: The raw tables that were told from the rows of others; their rows are not among those delivered.
         other_days: Rows of a file without a day that belong to other days.
         filtered: Rows left out, by condition.
-        files: How many files there were.
-        empty_files: Files without rows.
+        files: How many files there were; of the shop, days with rows.
+        empty_files: Files without rows, where that is odd.
     """
 
     source: str
@@ -222,7 +222,7 @@ def _counts(routed: Table, source: Source, project: Project, days: Days, engine:
 def land(name: str, project: Project, days: Days, engine: Engine, folder: Path) -> Landing:
     """Read what one source delivered on some days, in one pass over its files, and route it to raw tables."""
     source = project.sources[name]
-    rows, columns, empty = read(name, source, days, engine, folder)
+    rows, columns, empty = read(name, project, days, engine, folder)
     routed = rows.mutate(**{ROUTE: route(rows, source)})
     counted = _counts(routed, source, project, days, engine)
     raw: dict[str, Table] = {}

@@ -4,17 +4,24 @@ import ibis
 import pytest
 from ibis.expr.types import Table
 
+from analytics_assets.assets import catalog
 from analytics_assets.assets.catalog import Setting, TableAsset, catalogue, declaration, resolve, staged_asset, table
-from analytics_assets.contracts import star
+from analytics_assets.contracts import shop, star
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.tables import conform
 from analytics_assets.project.model import Project, Source
+from analytics_assets.project.shop import Shop
 from analytics_assets_tests.making import at, day, feed, project, source
 from analytics_assets_tests.making import table as made
 
-DECLARED = {contract.table: contract for contract in vars(star).values() if isinstance(contract, Contract)}
+DECLARED = {
+    contract.table: contract
+    for module in (star, shop)
+    for contract in vars(module).values()
+    if isinstance(contract, Contract)
+}
 EVENTS, SALES, USERS = feed("events", "user_id"), feed("order_lines", "user_id"), feed("users")
 EVERYTHING = [source(feed(name), path=f"{name}-{{day}}.csv") for name in DELIVERED]
 
@@ -33,17 +40,20 @@ def test_a_function_names_tables_that_there_are_and_says_in_a_line_what_it_does(
     known = {*DECLARED, *(f"staged_{name}" for name in DELIVERED)}
     assert set(asset.inputs) <= known
     assert (asset.function.__doc__ or "").strip()
-    assert asset.group in {"dimensions", "facts"}
+    assert asset.group in {"dimensions", "facts", "shop"}
 
 
 @pytest.mark.parametrize("asset", catalogue(), ids=lambda asset: asset.name)
 def test_a_function_computes_what_its_contract_promises_even_of_nothing(engine, asset: TableAsset):
-    contracts = resolve(project(*EVERYTHING)).contracts()
+    contracts = resolve(project(*EVERYTHING, shop=Shop())).contracts()
     inputs = {name: made(contracts[name]) for name in asset.inputs}
-    found = conform(asset.compute(inputs, Setting(project(), Days(day(1), day(1)))), asset.contract)
+    found = conform(
+        asset.compute(inputs, Setting(project(shop=Shop(size="tiny")), Days(day(1), day(1)))), asset.contract
+    )
     assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
-    stand_in = asset.name.startswith("dim_")  # the unknown member, or the one day
-    assert len(engine.rows(found)) == (1 if stand_in else 0)
+    if asset.group != "shop":  # its truth does not come out of the tables
+        stand_in = asset.name.startswith("dim_")  # the unknown member, or the one day
+        assert len(engine.rows(found)) == (1 if stand_in else 0)
 
 
 def test_a_function_is_declared_by_its_parameters():
@@ -73,8 +83,38 @@ def test_a_function_gets_the_tables_that_it_names_and_the_setting_only_if_it_ask
     assert seen["other"] == "b"
 
 
+def test_a_function_that_asks_for_the_shop_gets_its_parameters():
+    def truth(staged_events: Table, shop: Shop) -> Table:
+        return (staged_events, shop)  # type: ignore[return-value]
+
+    asset = declaration(table(star.DIM_USERS)(truth))
+    within = project(shop=Shop(seed=7))
+    assert (asset.requires, asset.uses, asset.needs_shop) == (("staged_events",), (), True)
+    found = asset.compute({"staged_events": "e"}, Setting(within, Days(day(1), day(1))))  # type: ignore[dict-item]
+    assert found == ("e", within.shop)
+
+
+def test_a_table_that_needs_the_shop_is_absent_from_a_project_without_one(monkeypatch):
+    @table(star.MAP_IDENTITY)
+    def alone(shop: Shop) -> Table: ...
+
+    @table(star.FACT_RETURNS)
+    def with_events(staged_events: Table, shop: Shop) -> Table: ...
+
+    @table(star.FACT_ASSIGNMENTS)
+    def after(map_identity: Table) -> Table: ...
+
+    monkeypatch.setattr(catalog, "catalogue", lambda: tuple(map(declaration, (alone, with_events, after))))
+    without = resolve(project(source(USERS))).absent
+    assert without["map_identity"] == "needs a shop.yaml"
+    assert without["fact_returns"] == "needs staged_events and a shop.yaml"
+    assert without["fact_assignments"] == "needs map_identity"
+    there = resolve(project(source(EVENTS), shop=Shop()))
+    assert {"map_identity", "fact_returns", "fact_assignments"} <= {asset.name for asset in there.tables}
+
+
 def test_a_project_with_everything_lacks_nothing():
-    graph = resolve(project(*EVERYTHING))
+    graph = resolve(project(*EVERYTHING, shop=Shop()))
     assert graph.absent == {}
     assert {contract.table for contract in graph.raw} == {f"raw_{name}" for name in DELIVERED}
     assert {asset.name for asset in graph.tables} == set(DECLARED) | {f"staged_{name}" for name in DELIVERED}
