@@ -137,8 +137,8 @@ class Orders(Model):
     more_lines: float = Field(0.353, ge=0, le=3, description="mean number of lines beyond the first")
     cancelled: Share = Field(0.04, description="share of orders that are cancelled")
     pending: Share = Field(0.02, description="share of orders that are pending")
-    shipping: float = Field(4.9, ge=0, description="shipping of an order below `free_above`")
-    free_above: float = Field(80.0, ge=0, description="net order value from which shipping is free")
+    shipping: float = Field(6.9, ge=0, description="shipping of an order below `free_above`")
+    free_above: float = Field(100.0, ge=0, description="net order value from which shipping is free")
     returned: Share = Field(0.0425, description="share of the lines of completed orders that come back")
     return_days: Positive = Field(9.0, ge=1, description="mean days from order to return; 30 at most")
 
@@ -249,17 +249,17 @@ _EXPERIMENTS: dict[str, Any] = {
         "starts": 0.35, "lasts": 0.1, "exposure": "view_product", "effects": _treated("add_to_cart", 0.01),
         "verdict": "inconclusive",
     },
-    "aa_test": {"starts": 0.1, "lasts": 0.4, "exposure": "page_view", "verdict": "no meaningful difference"},
+    "aa_test": {"starts": 0.02, "lasts": 0.9, "exposure": "page_view", "verdict": "no meaningful difference"},
     "free_shipping_banner": {
-        "starts": 0.5, "lasts": 0.2, "exposure": "add_to_cart", "effects": _treated("begin_checkout", 0.08),
+        "starts": 0.5, "lasts": 0.28, "exposure": "add_to_cart", "effects": _treated("begin_checkout", 0.08),
         "free_shipping": ["treatment"], "verdict": "rollback",
     },
     "recommendations_v2": {
-        "starts": 0.55, "lasts": 0.2, "exposure": "view_product", "effects": _treated("add_to_cart", 0.03),
+        "starts": 0.25, "lasts": 0.72, "exposure": "view_product", "effects": _treated("add_to_cart", 0.03),
         "lost": {"treatment": 0.04}, "verdict": "invalid",
     },
     "search_ranking": {
-        "starts": 0.6, "lasts": 0.25, "exposure": "search", "effects": _treated("add_to_cart", 0.3, half_life=10),
+        "starts": 0.6, "lasts": 0.25, "exposure": "search", "effects": _treated("add_to_cart", 0.6, half_life=14),
         "verdict": "a lift that fades",
     },
     "pricing_page": {
@@ -267,12 +267,13 @@ _EXPERIMENTS: dict[str, Any] = {
         "variants": {"control": 0.34, "monthly_first": 0.33, "yearly_first": 0.33},
         "effects": {
             "monthly_first": [{"step": "begin_checkout", "lift": 0.02}],
-            "yearly_first": [{"step": "begin_checkout", "lift": 0.15}],
+            "yearly_first": [{"step": "begin_checkout", "lift": 0.35}],
         },
         "verdict": "ship yearly_first",
     },
     "loyalty_badge": {
-        "starts": 0.78, "lasts": 0.2, "exposure": "page_view", "effects": _treated("purchase", 0.15, segment="loyal"),
+        "starts": 0.78, "lasts": 0.2, "exposure": "page_view",
+        "effects": _treated("begin_checkout", 0.45, segment="loyal"),
         "verdict": "an effect on the segment loyal only",
     },
 }  # fmt: skip
