@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from analytics_assets.contracts import shop as shop_contracts
 from analytics_assets.contracts import star
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Question, Source
+from analytics_assets.project.shop import (
+    SIZES,
+    ByDevice,
+    BySegment,
+    Campaign,
+    Dirt,
+    Effect,
+    Experiment,
+    Funnel,
+    Orders,
+    Purchases,
+    Season,
+    Shop,
+    Spend,
+    Visits,
+)
+from analytics_assets.sources.shop.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
+SHOP = (ROOT / "docs/shop.md").read_text()
+OF_THE_SHOP: dict[type[BaseModel], str] = {
+    Shop: "shop.yaml", Visits: "visits", Purchases: "purchases", Funnel: "funnel", Spend: "spend", Orders: "orders",
+    Season: "season", Campaign: "campaigns", Experiment: "experiments", Effect: "experiments", Dirt: "dirt",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("model", [ProjectFile, Source, Feed, ColumnMapping, Question])
@@ -62,6 +90,73 @@ def test_links_in_documents_lead_somewhere() -> None:
 def test_the_shop_is_documented_as_a_project() -> None:
     assert "`shop.yaml`" in PROJECTS
     assert all((ROOT / "analytics_assets/shop" / name).is_file() for name in ("project.yaml", "shop.yaml"))
+
+
+def chapter(name: str) -> str:
+    """Return the part of docs/shop.md whose heading names a parameter, or a file."""
+    (found,) = (part for part in SHOP.split("\n## ") if f"(`{name}`)" in part.split("\n")[0])
+    return found
+
+
+def default_of(field: FieldInfo, name: str, model: type[BaseModel]) -> str:
+    if field.is_required():
+        return "required"
+    if model is Shop and name in SIZES["tiny"]:
+        return "by `size`"
+    if model is Shop and (isinstance(field.default, BaseModel) or name in {"campaigns", "experiments"}):
+        return "below"
+    told = field.default.model_dump() if isinstance(field.default, (ByDevice, BySegment)) else field.default
+    return "" if told is None else f"`{json.dumps(told)}`"
+
+
+@pytest.mark.parametrize("model", OF_THE_SHOP)
+def test_every_parameter_of_the_shop_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        described = (field.description or "?").replace("|", r"\|")
+        row = f"\n| `{name}` | {default_of(field, name, model)} | {described} |"
+        assert row in chapter(OF_THE_SHOP[model]), f"docs/shop.md should have the row {row}"
+
+
+def test_every_chapter_of_parameters_is_looked_at() -> None:
+    nested = {name for name, field in Shop.model_fields.items() if default_of(field, name, Shop) == "below"}
+    assert nested == set(OF_THE_SHOP.values()) - {"shop.yaml"}
+
+
+def test_the_sizes_of_the_shop_are_documented() -> None:
+    for name, size in SIZES.items():
+        assert f"\n| `{name}` | {size['users']:,} | {size['products']:,} | {size['days']:,} |" in SHOP
+
+
+def test_every_campaign_of_the_shop_is_documented() -> None:
+    for name, told in Shop().campaigns.items():
+        row = f"| `{name}` | {told.name} | {told.channel} | {told.uplift:g} | {told.withheld:g} | {told.spend:g} |"
+        assert row in chapter("campaigns"), row
+
+
+def test_every_experiment_of_the_shop_is_documented_with_what_is_planted() -> None:
+    for name, told in Shop().experiments.items():
+        pattern = rf"^\| `{name}` \| {told.exposure} \| (.*) \| {re.escape(told.verdict)} \|$"
+        (planted,) = re.findall(pattern, chapter("experiments"), re.MULTILINE)
+        for effect in (effect for effects in told.effects.values() for effect in effects):
+            assert effect.step in planted
+            assert f"{effect.lift:+.0%}".replace("%", " %") in planted
+            assert (effect.segment or "") in planted
+            assert effect.half_life is None or f"{effect.half_life:g} days" in planted
+        assert all(f"{share:.0%}".replace("%", " %") in planted for share in told.lost.values())
+
+
+def test_every_table_of_the_truth_is_documented() -> None:
+    for contract in vars(shop_contracts).values():
+        if isinstance(contract, Contract):
+            assert f"`show {contract.table}`" in SHOP
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", SHOP, re.DOTALL))
+def test_examples_of_other_worlds_load_and_live(example: str) -> None:
+    told: dict[str, Any] = yaml.safe_load(example)
+    world = World(Shop.model_validate(told), dt.date(2025, 1, 1), "Europe/Berlin")
+    assert told["size"] == "tiny"
+    assert sum(len(world.day(number).lines) for number in range(world.shop.days)) > 0
 
 
 @pytest.mark.parametrize("name", ["starter", "online_retail", "vanguard"])

@@ -114,7 +114,7 @@ class Purchases(Model):
     """Say how customers buy again: BG/NBD (Fader, Hardie, Lee 2005), from the first order on, in operational days."""
 
     r: Positive = Field(0.8, description="shape of the gamma distribution of the rate of orders")
-    alpha: Positive = Field(40.0, description="its rate, in operational days: the mean is r / alpha orders a day")
+    alpha: Positive = Field(45.0, description="its rate, in operational days: the mean is r / alpha orders a day")
     a: Positive = Field(1.0, description="first parameter of the beta distribution of dropping out after an order")
     b: Positive = Field(4.0, description="its second parameter: the mean probability is a / (a + b)")
     dropout: BySegment = Field(
@@ -127,7 +127,7 @@ class Spend(Model):
     """Say what an order comes to: Gamma-Gamma (Fader, Hardie 2013). Net of discount, before tax and shipping."""
 
     p: Positive = Field(6.0, description="shape of an order's value around its customer's mean")
-    q: Positive = Field(4.0, gt=1, description="shape of the distribution of customers' means")
+    q: float = Field(4.0, gt=1, description="shape of the distribution of customers' means")
     gamma: Positive = Field(30.0, description="its scale: the mean order is p x gamma / (q - 1)")
 
 

@@ -291,6 +291,9 @@ class Writer:
             "starts_on": _dates(np.array([span.start for span in spans], dtype=np.int64), self.first_day),
             "ends_on": _dates(np.array([span.stop - 1 for span in spans], dtype=np.int64), self.first_day),
             "budget": _money(np.array(budgets, dtype=np.int64)),
+            "withheld": pa.array(
+                [";".join(self.world.calendar.withheld(name)) for name in self.shop.campaigns], pa.string()
+            ),
         }
 
 
