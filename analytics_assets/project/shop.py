@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from analytics_assets.project.base import Model
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Step = Literal["view_product", "add_to_cart", "begin_checkout", "purchase"]
 Exposure = Literal["page_view", "search", "pricing_page", "view_product", "add_to_cart", "begin_checkout"]
 Segment = Literal["bargain", "standard", "loyal"]
@@ -24,6 +24,7 @@ SEGMENTS: tuple[Segment, ...] = ("bargain", "standard", "loyal")
 Device = Literal["mobile", "desktop", "tablet"]
 DEVICES: tuple[Device, ...] = ("mobile", "desktop", "tablet")
 
+_ROUNDING = 1e-9
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {"users": 600, "products": 60, "days": 60},
     "demo": {"users": 50_000, "products": 1_000, "days": 365},
@@ -51,6 +52,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dirt": _CLEAN,
     },
 }
+
+
+def _come_to_one(shares: tuple[float, ...], what: str) -> None:
+    if abs(sum(shares) - 1) > _ROUNDING:
+        raise ValueError(f"the shares of {what} come to {sum(shares):g}, not to 1")
 
 
 class ByDevice(Model):
@@ -81,7 +87,7 @@ class Visits(Model):
     """Say who comes, and how often."""
 
     devices: ByDevice = Field(
-        ByDevice(mobile=0.55, desktop=0.37, tablet=0.08), description="users by main device, in any unit"
+        ByDevice(mobile=0.55, desktop=0.37, tablet=0.08), description="share of users by main device"
     )
     other_device: Share = Field(0.1, description="share of visits from another device than the user's main one")
     lead_shape: Positive = Field(
@@ -92,8 +98,14 @@ class Visits(Model):
     earlier: Share = Field(0.3, description="share of users who visited before they signed up, under an anonymous id")
     visitors: float = Field(0.5, ge=0, description="visits by people who never sign up, a sign-up")
     segments: BySegment = Field(
-        BySegment(bargain=0.35, standard=0.45, loyal=0.2), description="users by segment, in any unit"
+        BySegment(bargain=0.35, standard=0.45, loyal=0.2), description="share of users by segment"
     )
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Visits:
+        for name in ("devices", "segments"):
+            _come_to_one(getattr(self, name).numbers(), name)
+        return self
 
 
 class Funnel(Model):
@@ -141,6 +153,12 @@ class Orders(Model):
     free_above: float = Field(100.0, ge=0, description="net order value from which shipping is free")
     returned: Share = Field(0.0425, description="share of the lines of completed orders that come back")
     return_days: Positive = Field(9.0, ge=1, description="mean days from order to return; 30 at most")
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> Orders:
+        if self.cancelled + self.pending > 1:
+            raise ValueError(f"cancelled and pending come to {self.cancelled + self.pending:g}, more than all orders")
+        return self
 
 
 class Season(Model):
@@ -223,8 +241,7 @@ class Experiment(Model):
 
     @model_validator(mode="after")
     def _adds_up(self) -> Experiment:
-        if abs(sum(self.variants.values()) - 1) > 1e-9:
-            raise ValueError(f"the shares of its variants come to {sum(self.variants.values()):g}, not to 1")
+        _come_to_one(tuple(self.variants.values()), "its variants")
         named = {*self.effects, *self.free_shipping, *self.lost}
         if strangers := sorted(named - set(self.variants)):
             raise ValueError(f"there is no variant '{strangers[0]}'; it has {', '.join(self.variants)}")

@@ -68,8 +68,8 @@ def _parts(day: Day, products: Products, rng: np.random.Generator) -> Iterator[_
     visits, shelf = day.visits, products.on(day.today.number)
     deep = visits["deep"]
     everyone = np.arange(len(visits))
-    pages = 1 + rng.poisson(_MORE_PAGES, len(visits))
-    pages[visits["kind"] == BOT] = _CRAWLED
+    crawlers = int((visits["kind"] == BOT).sum())
+    pages = np.append(1 + rng.poisson(_MORE_PAGES, len(visits) - crawlers), np.full(crawlers, _CRAWLED))
     yield _Part(np.repeat(everyone, pages), 0, PAGE_VIEW)
     yield _Part(np.flatnonzero(visits["searched"]), 1, SEARCH)
     ours = np.flatnonzero(visits["kind"] == USER)

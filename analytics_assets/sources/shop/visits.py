@@ -318,8 +318,11 @@ def come_through(
     visits["campaign"] = -1
     if not count:
         return
-    place = (uniform[:, None] >= clicks[visits["region"]]).sum(axis=1)
-    caused = (place < count) & ~first
-    came = caused | ((place >= count) & (place < 2 * count))
+    chances = clicks[visits["region"]]
+    by_cause = chances[:, count - 1]
+    uniform = np.where(first, by_cause + uniform * (1 - by_cause), uniform)
+    place = (uniform[:, None] >= chances).sum(axis=1)
+    caused = place < count
+    came = place < 2 * count
     visits["campaign"] = np.where(came, np.array(running)[place % count], -1)
     visits["caused"] = caused

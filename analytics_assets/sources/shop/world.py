@@ -50,7 +50,7 @@ class Day:
     Attributes:
         today: The day and its pace.
         people: Who signed up.
-        visits: All visits, an array of `visits.VISIT`, in the order of their start.
+        visits: All visits, an array of `visits.VISIT`, in the order of their start; crawlers last.
         lines: The order lines, an array of `orders.LINE`.
         returns: What came back, an array of `orders.RETURN`.
         assigned: Who was assigned to experiments.
@@ -110,8 +110,9 @@ class World:
         today = self.calendar.today(number)
         signing_up = self.people(number)
         lived = self._process.day(today, signing_up)
-        visits = joined([lived.rows, self._strangers(today), self._crawlers(today, len(lived.rows))], VISIT)
+        visits = joined([lived.rows, self._strangers(today)], VISIT)
         visits = visits[np.argsort(visits["start"], kind="stable")]
+        visits = joined([visits, self._crawlers(today, len(lived.rows))], VISIT)  # last: they move nobody's numbers
         bought = visits["deep"] == PURCHASE
         visits["order"][bought] = np.arange(1, bought.sum() + 1)
         lines = order_lines(self.shop, self.products, visits, number)
