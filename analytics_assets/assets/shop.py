@@ -18,14 +18,13 @@ from analytics_assets.assets.catalog import Setting, table
 from analytics_assets.assets.staging import kept
 from analytics_assets.contracts import shop as promised
 from analytics_assets.contracts.model import UNKNOWN_MEMBER, Contract
-from analytics_assets.project.shop import DEVICES, Shop
+from analytics_assets.project.shop import DEVICES, LONGEST_RETURN, Shop
 
 if TYPE_CHECKING:
     from ibis.expr.types import BooleanValue, Table
 
 _Z = 3.290527
 """The normal deviate of 99.9 %."""
-_LONGEST_RETURN = 30
 _DIGITS = 9
 """Floating-point sums depend on their order beyond these."""
 
@@ -68,7 +67,7 @@ def shop_findings(
 ) -> Table:
     """Look for what was planted: step rates before any experiment changes them, orders, spending."""
     undisturbed = setting.project.first_day + dt.timedelta(days=_undisturbed(shop))
-    matured = (setting.landed or setting.days).last - dt.timedelta(days=_LONGEST_RETURN)
+    matured = (setting.landed or setting.days).last - dt.timedelta(days=LONGEST_RETURN)
     shares = [
         *_step_shares(fact_events.filter(fact_events.day < undisturbed)),
         *_order_shares(fact_sales, fact_returns, matured),
@@ -145,7 +144,7 @@ def _counted(count: Table) -> Table:
 
 def _undisturbed(shop: Shop) -> int:
     """Return the number of the first day on which an experiment changes anything."""
-    begins = [round(told.starts * shop.days) for told in shop.experiments.values() if told.effects]
+    begins = [shop.span(told).start for told in shop.experiments.values() if told.effects]
     return min(begins, default=shop.days)
 
 

@@ -6,24 +6,40 @@ Belongs here: the model of the world, its sizes and presets. Does not belong her
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from analytics_assets.project.base import Model
 
+
+def _day_of_year(text: str) -> str:
+    try:
+        dt.date.fromisoformat(f"2024-{text}")
+    except ValueError as error:
+        raise ValueError(f"'{text}' is no day of a year: write month-day, such as 11-28") from error
+    return text
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+DayOfYear = Annotated[str, AfterValidator(_day_of_year)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Step = Literal["view_product", "add_to_cart", "begin_checkout", "purchase"]
 Exposure = Literal["page_view", "search", "pricing_page", "view_product", "add_to_cart", "begin_checkout"]
 Segment = Literal["bargain", "standard", "loyal"]
+Feature = Literal[
+    "chat", "store_finder", "newsletter", "loyalty_page", "wishlist", "reviews", "size_guide", "compare", "gift_wrap"
+]
 
 STEPS: tuple[Step, ...] = ("view_product", "add_to_cart", "begin_checkout", "purchase")
 SEGMENTS: tuple[Segment, ...] = ("bargain", "standard", "loyal")
 Device = Literal["mobile", "desktop", "tablet"]
 DEVICES: tuple[Device, ...] = ("mobile", "desktop", "tablet")
 
+LONGEST_RETURN = 30
+"""Days after which nothing comes back any more."""
 _ROUNDING = 1e-9
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {"users": 600, "products": 60, "days": 60},
@@ -89,7 +105,7 @@ class Visits(Model):
     devices: ByDevice = Field(
         ByDevice(mobile=0.55, desktop=0.37, tablet=0.08), description="share of users by main device"
     )
-    other_device: Share = Field(0.1, description="share of visits from another device than the user's main one")
+    other_device: Share = Field(0.1, description="share of visits whose device is any, drawn as main devices are")
     lead_shape: Positive = Field(
         0.7, description="shape of the gamma distribution of visits a day before a first order"
     )
@@ -120,6 +136,11 @@ class Funnel(Model):
     )
     search: Share = Field(0.3, description="P(search | visit), whatever else happens in it")
     pricing_page: Share = Field(0.2, description="P(the feature pricing_page | visit), whatever else happens in it")
+    features: dict[Feature, Share] = Field(
+        {"chat": 0.03, "store_finder": 0.03, "newsletter": 0.03, "loyalty_page": 0.04, "wishlist": 0.12,
+         "reviews": 0.2, "size_guide": 0.1, "compare": 0.06, "gift_wrap": 0.1},
+        description="P(feature | visit); from wishlist to compare: of visits with view_product, gift_wrap: add_to_cart",
+    )  # fmt: skip
 
 
 class Purchases(Model):
@@ -152,7 +173,9 @@ class Orders(Model):
     shipping: float = Field(6.9, ge=0, description="shipping of an order below `free_above`")
     free_above: float = Field(100.0, ge=0, description="net order value from which shipping is free")
     returned: Share = Field(0.0425, description="share of the lines of completed orders that come back")
-    return_days: Positive = Field(9.0, ge=1, description="mean days from order to return; 30 at most")
+    return_days: Positive = Field(
+        9.0, ge=1, description="mean days from order to return, before longer ones are cut to 30"
+    )
 
     @model_validator(mode="after")
     def _leaves_some(self) -> Orders:
@@ -173,7 +196,7 @@ class Season(Model):
     amplitude: Share = Field(0.12, lt=1, description="height of the yearly wave around the ordinary pace")
     peak_day: int = Field(340, ge=1, le=366, description="day of the year on which the wave is highest")
     growth: float = Field(0.1, gt=-1, description="growth of the pace within 365 days")
-    holidays: dict[Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-([0-2][0-9]|3[01])$")], Positive] = Field(
+    holidays: dict[DayOfYear, Positive] = Field(
         {"11-28": 1.9, "11-29": 1.5, "11-30": 1.4, "12-01": 1.6, "12-12": 1.3, "12-13": 1.35, "12-14": 1.35,
          "12-20": 1.3, "12-24": 0.6, "12-25": 0.45, "12-31": 0.7, "01-01": 0.6},
         description="pace on days of the year, month-day, on top of the rest",
@@ -220,7 +243,7 @@ class Effect(Model):
     """Say what a variant changes, in the visits in which the user is exposed to it."""
 
     step: Step = Field(description="the step whose probability it multiplies")
-    lift: float = Field(gt=-1, description="by how much: 0.1 is a tenth more")
+    lift: float = Field(gt=-1, description="by how much: 0.1 is a tenth more; certainty is the most")
     segment: Segment | None = Field(None, description="only for users of this segment")
     half_life: Positive | None = Field(None, description="days after which half of the lift has faded: novelty")
 
@@ -290,7 +313,7 @@ _EXPERIMENTS: dict[str, Any] = {
     },
     "loyalty_badge": {
         "starts": 0.78, "lasts": 0.2, "exposure": "page_view",
-        "effects": _treated("begin_checkout", 0.45, segment="loyal"),
+        "effects": _treated("begin_checkout", 0.3, segment="loyal"),
         "verdict": "an effect on the segment loyal only",
     },
 }  # fmt: skip
@@ -341,6 +364,11 @@ class Shop(Model):
         description="experiments by name",
     )
     dirt: Dirt = Field(Dirt(), description="what is wrong with the deliveries")
+
+    def span(self, told: Campaign | Experiment) -> range:
+        """Return the numbers of the days of a campaign or an experiment; it has one at least."""
+        begin = round(told.starts * self.days)
+        return range(begin, begin + max(1, round(told.lasts * self.days)))
 
     @model_validator(mode="before")
     @classmethod

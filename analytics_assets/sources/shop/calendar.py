@@ -35,9 +35,8 @@ class Today:
         number: Days since the shop opened.
         starts: Its first instant, in milliseconds since 1970 UTC.
         length: Its milliseconds: 23 to 25 hours.
-        arrivals: The pace of sign-ups.
-        paces: The pace of visits by region; the campaigns' share of it is in `quickened`.
-        quickened: What campaigns add to a pace of 1, by running campaign and region.
+        paces: The pace of visits by region, campaigns included.
+        quickened: What each running campaign adds to a pace of 1, by region.
         running: The places of the campaigns that run, among all.
         hours: Cumulative share of a country's visits by hour of the reporting day: countries x 25.
     """
@@ -46,7 +45,6 @@ class Today:
     number: int
     starts: int
     length: int
-    arrivals: float
     paces: np.ndarray
     quickened: np.ndarray
     running: tuple[int, ...]
@@ -84,11 +82,6 @@ class Calendar:
         place = list(self.shop.campaigns).index(campaign)
         return sorted(REGIONS[region][1] for region in self._withheld[place])
 
-    def span(self, starts: float, lasts: float) -> range:
-        """Return the day numbers of something that is given as shares of the shop's days; at least one day."""
-        begin = round(starts * self.shop.days)
-        return range(begin, begin + max(1, round(lasts * self.shop.days)))
-
     def season(self, date: dt.date) -> float:
         """Return the pace of a date but for weekdays: the yearly wave, growth, and the day itself."""
         season = self.shop.season
@@ -120,7 +113,6 @@ class Calendar:
             number=number,
             starts=starts,
             length=ends - starts,
-            arrivals=season * float(weekdays[date.weekday()]),
             paces=paces,
             quickened=quickened,
             running=running,
@@ -130,9 +122,7 @@ class Calendar:
     def _campaigns(self, number: int) -> tuple[tuple[int, ...], np.ndarray]:
         """Return the campaigns that run on a day, and what each adds in each region."""
         running = [
-            place
-            for place, campaign in enumerate(self.shop.campaigns.values())
-            if number in self.span(campaign.starts, campaign.lasts)
+            place for place, campaign in enumerate(self.shop.campaigns.values()) if number in self.shop.span(campaign)
         ]
         added = np.zeros((len(running), len(REGIONS)))
         campaigns = list(self.shop.campaigns.values())

@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 Texts = dict[str, pa.Array]
 
 _BATCH = 65_536
-_KEPT_DAYS = 2 * (TOO_LATE + 1)
+_KEPT = len(ROWS) * (TOO_LATE + 1)
+"""Days of tables that are remembered, so that what comes late is not made again."""
 _UNKNOWN_PRODUCTS = 20
 _BAD_TIMES = ("yesterday, 14:05", "2025-13-45 99:10:00Z", "31.12. um neun", "0")
 _CENTS = pa.array([f"{cents:02d}" for cents in range(100)])
@@ -282,7 +283,7 @@ class Writer:
     def campaigns_list(self) -> Texts:
         """Write the list of campaigns."""
         told = list(self.shop.campaigns.values())
-        spans = [self.world.calendar.span(campaign.starts, campaign.lasts) for campaign in told]
+        spans = [self.shop.span(campaign) for campaign in told]
         budgets = [round(c.spend * len(span) * 100) for c, span in zip(told, spans, strict=True)]
         return {
             "campaign_id": self.campaigns,
@@ -323,7 +324,7 @@ class Deliveries:
         if key not in self._sent:
             rows = ROWS[table](self.world, self.world.day(day))
             self._sent[key] = spoil(self.world.shop, table, rows, day)
-            while len(self._sent) > _KEPT_DAYS:
+            while len(self._sent) > _KEPT:
                 self._sent.popitem(last=False)
         return self._sent[key]
 

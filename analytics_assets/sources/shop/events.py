@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analytics_assets.project.shop import Shop
+from analytics_assets.project.shop import Feature, Shop
 from analytics_assets.sources.shop.streams import stream
 from analytics_assets.sources.shop.things import Products
 from analytics_assets.sources.shop.visits import BOT, USER
@@ -26,15 +26,15 @@ _CRAWLED = 20
 _MORE_PAGES = 0.25
 _MORE_PRODUCTS = 0.45
 _MORE_IN_CART = 0.12
-_ANYWHERE = {"chat": 0.03, "store_finder": 0.03, "newsletter": 0.03, "loyalty_page": 0.04}
-_AT_PRODUCTS = {"wishlist": 0.12, "reviews": 0.2, "size_guide": 0.1, "compare": 0.06}
-_IN_CART = {"gift_wrap": 0.1}
+_ANYWHERE: tuple[Feature, ...] = ("chat", "store_finder", "newsletter", "loyalty_page")
+_AT_PRODUCTS: tuple[Feature, ...] = ("wishlist", "reviews", "size_guide", "compare")
+_IN_CART: tuple[Feature, ...] = ("gift_wrap",)
 
 
 def events(shop: Shop, products: Products, day: Day) -> np.ndarray:
     """Make the events of a day, in the order of their visits and of their time within."""
     rng = stream(shop.seed, "events", day.today.number)
-    parts = list(_parts(day, products, rng))
+    parts = list(_parts(shop, day, products, rng))
     counts = [len(part.visits) for part in parts]
     visit = np.concatenate([part.visits for part in parts])
     turn, kind, feature = (
@@ -63,7 +63,7 @@ class _Part(NamedTuple):
     feature: int = -1
 
 
-def _parts(day: Day, products: Products, rng: np.random.Generator) -> Iterator[_Part]:
+def _parts(shop: Shop, day: Day, products: Products, rng: np.random.Generator) -> Iterator[_Part]:
     """Give the day's events by type."""
     visits, shelf = day.visits, products.on(day.today.number)
     deep = visits["deep"]
@@ -73,7 +73,7 @@ def _parts(day: Day, products: Products, rng: np.random.Generator) -> Iterator[_
     yield _Part(np.repeat(everyone, pages), 0, PAGE_VIEW)
     yield _Part(np.flatnonzero(visits["searched"]), 1, SEARCH)
     ours = np.flatnonzero(visits["kind"] == USER)
-    yield from _features(_ANYWHERE, ours, 2, rng)
+    yield from _features(shop, _ANYWHERE, ours, 2, rng)
     yield _Part(np.flatnonzero(visits["priced"]), 2, USE_FEATURE, None, FEATURES.index("pricing_page"))
     looked = np.flatnonzero(deep >= 1)
     first = shelf.looked_at(rng.random(len(looked)))
@@ -82,20 +82,23 @@ def _parts(day: Day, products: Products, rng: np.random.Generator) -> Iterator[_
     yield _Part(looked, 3, VIEW_PRODUCT, first)
     more = np.repeat(looked, rng.poisson(_MORE_PRODUCTS, len(looked)))
     yield _Part(more, 4, VIEW_PRODUCT, shelf.looked_at(rng.random(len(more))))
-    yield from _features(_AT_PRODUCTS, looked, 5, rng)
+    yield from _features(shop, _AT_PRODUCTS, looked, 5, rng)
     filled = np.flatnonzero((deep >= 2) & (deep < 4))
     yield _Part(filled, 6, ADD_TO_CART, first[np.searchsorted(looked, filled)])
     added = np.repeat(filled, rng.poisson(_MORE_IN_CART, len(filled)))
     yield _Part(added, 7, ADD_TO_CART, shelf.looked_at(rng.random(len(added))))
     yield _Part(day.lines["visit"], 7, ADD_TO_CART, day.lines["product"])
-    yield from _features(_IN_CART, np.flatnonzero(deep >= 2), 8, rng)
+    yield from _features(shop, _IN_CART, np.flatnonzero(deep >= 2), 8, rng)
     yield _Part(np.flatnonzero(deep >= 3), 9, BEGIN_CHECKOUT)
     yield _Part(np.flatnonzero(deep >= 4), 10, PURCHASE)
 
 
-def _features(rates: dict[str, float], visits: np.ndarray, turn: int, rng: np.random.Generator) -> Iterator[_Part]:
-    for name, rate in rates.items():
-        yield _Part(visits[rng.random(len(visits)) < rate], turn, USE_FEATURE, None, FEATURES.index(name))
+def _features(
+    shop: Shop, names: tuple[Feature, ...], visits: np.ndarray, turn: int, rng: np.random.Generator
+) -> Iterator[_Part]:
+    for name in names:
+        used = visits[rng.random(len(visits)) < shop.funnel.features.get(name, 0)]
+        yield _Part(used, turn, USE_FEATURE, None, FEATURES.index(name))
 
 
 def _moments(visits: np.ndarray, of: np.ndarray, rng: np.random.Generator) -> np.ndarray:

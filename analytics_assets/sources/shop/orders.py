@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analytics_assets.project.shop import Shop
+from analytics_assets.project.shop import LONGEST_RETURN, Shop
 from analytics_assets.sources.shop.streams import stream
 from analytics_assets.sources.shop.things import Products
 from analytics_assets.sources.shop.visits import PURCHASE
@@ -17,8 +17,6 @@ COMPLETED, PENDING, CANCELLED = range(3)
 STATUSES = ("completed", "pending", "cancelled")
 REFUNDED, REQUESTED, REFUSED = range(3)
 RETURN_STATUSES = ("refunded", "requested", "refused")
-LONGEST_RETURN = 30
-"""Days."""
 LINE = np.dtype(
     [
         ("visit", "i4"), ("user", "i8"), ("order", "i4"), ("line", "i2"), ("at", "i4"), ("product", "i4"),

@@ -24,7 +24,7 @@ class Products:
     Attributes:
         prices: List prices in cents, rising.
         costs: Costs in cents.
-        launched: The day number from which each is sold; 0 for most, below 0 never.
+        launched: The day number from which each is sold; 0 for most.
         popularity: How often each is looked at, in any unit.
         category: Place in `CATEGORIES`.
         subcategory: Place among the category's.

@@ -16,9 +16,12 @@ from analytics_assets.lake.days import Days
 from analytics_assets.project.shop import DEVICES, SEGMENTS, Shop
 from analytics_assets.sources.shop.delivery import open_shop
 from analytics_assets.sources.shop.dirt import Planted, alike_products
+from analytics_assets.sources.shop.people import People
 from analytics_assets.sources.shop.rows import ROWS
+from analytics_assets.sources.shop.streams import joined
 from analytics_assets.sources.shop.visits import PURCHASE, USER, faded
-from analytics_assets.sources.shop.world import World
+from analytics_assets.sources.shop.vocabulary import REGIONS
+from analytics_assets.sources.shop.world import Day, World
 
 if TYPE_CHECKING:
     from analytics_assets.project.model import Project
@@ -64,15 +67,10 @@ class ChurnCeiling:
 
 def truths(project: Project, days: Days) -> list[Truth]:
     """Tell all that is known of the shop of a project; what happened is counted over some days from the first on."""
-    shop, world = _shop(project), open_shop(project).world
+    world = open_shop(project).world
+    shop = world.shop
     told = [*_funnel(shop, world), *_purchases(shop), *_calendar(shop), *_campaigns(shop), *_experiments(shop)]
     return [*told, *_happened(world, days)]
-
-
-def _shop(project: Project) -> Shop:
-    if project.shop is None:
-        raise ValueError(f"project {project.name} has no shop.yaml")
-    return project.shop
 
 
 def _funnel(shop: Shop, world: World) -> Iterator[Truth]:
@@ -85,6 +83,10 @@ def _funnel(shop: Shop, world: World) -> Iterator[Truth]:
         yield Truth(f"funnel.purchase.{device}", rate, "share", f"purchase of {visits} with begin_checkout on {device}")
     mix = np.array(shop.visits.devices.numbers())
     whole = float(world.orders_a_visit @ (mix / mix.sum()))
+    yield Truth("funnel.search", rates.search, "share", "search of sessions of signed-up users")
+    yield Truth("funnel.pricing_page", rates.pricing_page, "share", "the feature pricing_page of the same sessions")
+    for feature, rate in rates.features.items():
+        yield Truth(f"funnel.features.{feature}", rate, "share", "adoption by session, of those that it can be used in")
     yield Truth("funnel.orders_a_visit", whole, "share", f"purchase of {visits}")
 
 
@@ -134,6 +136,11 @@ def _experiments(shop: Shop) -> Iterator[Truth]:
                     f"{effect.step} in visits with {experiment.exposure}{whom}{fades}; verdict: {experiment.verdict}"
                 )
                 yield Truth(f"experiment.{name}.{variant}.{effect.step}.lift", faded(effect, 0), "ratio", found)
+        for variant in experiment.free_shipping:
+            found = (
+                f"shipping charged on orders of visits with {experiment.exposure}: the margin, net + shipping - cost"
+            )
+            yield Truth(f"experiment.{name}.{variant}.shipping", 0.0, "project currency", found)
         for variant, share in experiment.lost.items():
             found = f"sample ratio: assignments of {variant} that are missing"
             yield Truth(f"experiment.{name}.{variant}.lost", share, "share", found)
@@ -141,99 +148,131 @@ def _experiments(shop: Shop) -> Iterator[Truth]:
 
 def _happened(world: World, days: Days) -> Iterator[Truth]:
     last = world.number(days.last)
-    visits = _visits(world, last)
-    ours = visits[visits["kind"] == USER]
+    cut = last - HORIZON
+    history = History(world, cut if cut > 0 else last)
+    visits, orders, customers, cents = 0, 0, 0, 0
+    added = np.zeros(len(world.shop.campaigns), dtype=np.int64)
+    for number in range(last + 1):
+        day = world.day(number)
+        history.add(day)
+        ours = day.visits[day.visits["kind"] == USER]
+        visits += len(ours)
+        orders += int((ours["deep"] == PURCHASE).sum())
+        customers += int(ours["first_order"].sum())
+        cents += int(day.lines["net"].sum())
+        added += np.bincount(ours["campaign"][ours["caused"]], minlength=len(added))
     yield Truth("happened.users", world.calendar.sign_ups(last).stop, "users", "rows of dim_users, but for the unknown")
-    yield Truth("happened.visits", len(ours), "sessions", "sessions of signed-up users")
-    yield Truth("happened.orders", int((ours["deep"] == PURCHASE).sum()), "orders", "orders of any status")
-    yield Truth("happened.customers", int(ours["first_order"].sum()), "users", "users with an order of any status")
-    net = sum(int(world.day(number).lines["net"].sum()) for number in range(last + 1))
-    yield Truth("happened.net", net / 100, "project currency", "net revenue of orders of any status")
-    for place, name in enumerate(world.shop.campaigns):
-        added = int((ours["caused"] & (ours["campaign"] == place)).sum())
-        yield Truth(f"campaign.{name}.visits", added, "sessions", "visits that would not have come without it")
-    cut = days.last - dt.timedelta(days=HORIZON)
-    if cut > days.first:
-        ceiling = churn_ceiling(world, world.number(cut), HORIZON)
-        found = f"AUC of the best churn model: no order within {HORIZON} days, known on {cut}"
-        yield Truth("churn.auc", ceiling.auc, "AUC", found)
+    yield Truth("happened.visits", visits, "sessions", "sessions of signed-up users")
+    yield Truth("happened.orders", orders, "orders", "orders of any status")
+    yield Truth("happened.customers", customers, "users", "users with an order of any status")
+    yield Truth("happened.net", cents / 100, "project currency", "net revenue of orders of any status")
+    for name, count in zip(world.shop.campaigns, added.tolist(), strict=True):
+        found = "visits caused while it ran; what they changed later is not in it"
+        yield Truth(f"campaign.{name}.visits", count, "sessions", found)
+    if cut > 0:
+        ceiling = _ceiling(*history.churn(HORIZON))
+        when = f"within {HORIZON} days, known on {days.last - dt.timedelta(days=HORIZON)}"
+        yield Truth("churn.auc", ceiling.auc, "AUC", f"AUC of the best churn model: no order {when}")
         rate = ceiling.churned / ceiling.customers if ceiling.customers else 0.0
-        yield Truth("churn.rate", rate, "share", f"customers of {cut} without an order within {HORIZON} days")
+        yield Truth("churn.rate", rate, "share", f"customers without an order {when}")
 
 
-def _visits(world: World, last: int) -> np.ndarray:
-    return np.concatenate([world.day(number).visits for number in range(last + 1)])
+_USER = np.dtype(
+    [
+        ("region", "i2"), ("segment", "i1"), ("device", "i1"), ("variants", "u4"), ("became", "f8"), ("visits", "i4"),
+        ("orders", "i4"), ("last", "f8"), ("ordered_last", "?"), ("ordered_after", "?"),
+    ]
+)  # fmt: skip
+
+
+class History:
+    """Hold what is known of every user at the end of a day, and whether an order came after it; grows with users only.
+
+    `became` is the operational time of the first order; `visits` and `orders` count those after it, `last` is the
+    operational time of the last of these visits, and `ordered_last` says whether it brought an order.
+    """
+
+    def __init__(self, world: World, cut: int) -> None:
+        self.world = world
+        self.cut = cut
+        self.users = np.zeros(0, dtype=_USER)
+        self.clock = np.zeros(len(REGIONS))
+
+    def add(self, day: Day) -> None:
+        """Take in a day; days come in order."""
+        if day.today.number <= self.cut:
+            self._sign_up(day.people)
+            self.clock += day.today.paces
+        ours = day.visits[day.visits["kind"] == USER]
+        ours = ours[ours["user"] < len(self.users)]
+        bought = ours["deep"] == PURCHASE
+        if day.today.number > self.cut:
+            self.users["ordered_after"][ours["user"][bought]] = True
+            return
+        users = self.users
+        first = ours["first_order"]
+        users["became"][ours["user"][first]] = ours["clock"][first]
+        since = np.flatnonzero(ours["clock"] > users["became"][ours["user"]])
+        since = since[np.argsort(ours["clock"][since], kind="stable")]
+        who = ours["user"][since]
+        np.add.at(users["visits"], who, 1)
+        np.add.at(users["orders"], who[bought[since]], 1)
+        users["last"][who] = ours["clock"][since]  # in order of time: the last one stays
+        users["ordered_last"][who] = bought[since]
+
+    def _sign_up(self, people: People) -> None:
+        new = np.zeros(len(people), dtype=_USER)
+        new["region"], new["segment"], new["device"] = people.region, people.segment, people.device
+        new["variants"], new["became"] = people.variants, np.inf
+        self.users = joined([self.users, new], _USER)
+
+    def churn(self, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return P(no order within `horizon` days | what is known) of every customer, and whether none came."""
+        world, told = self.world, self.world.shop.purchases
+        known = self.users[np.isfinite(self.users["became"])]
+        usual = world.orders_a_visit[known["device"]]
+        ahead = np.zeros(len(known))
+        for number in range(self.cut + 1, self.cut + horizon + 1):
+            pace = world.calendar.today(number).paces[known["region"]]
+            ahead += pace * world.orders_a_visit_on(number, known) / usual
+        seen = told.alpha + (self.clock[known["region"]] - known["became"]) / usual
+        dropout = told.a * np.array(told.dropout.numbers())[known["segment"]]
+        shape = told.r + known["visits"]
+        gone = known["ordered_last"]
+        until = told.alpha + np.where(gone, known["last"] - known["became"], 0) / usual
+        grown = np.exp(np.minimum(shape * np.log(seen / until), _MOST))
+        dead = np.where(gone, dropout / (told.b + np.maximum(known["orders"], 1) - 1) * grown, 0)
+        quiet = (seen / (seen + ahead)) ** shape
+        return (dead + quiet) / (dead + 1), ~known["ordered_after"]
 
 
 def churn_probabilities(world: World, cut: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """Return P(no order within `horizon` days | what is known at the cut) of every customer, and whether none came.
 
-    What is known are a customer's visits and orders until the end of day `cut`, segment, device and region. Under the
-    true parameters, visits after the first order are a Poisson process of rate lambda / q in operational time (q: the
-    orders a visit), lambda ~ gamma(r, alpha), and a customer is gone only after an order, with probability p ~ beta(a,
-    b). With x orders after the first, V visits, the last of them after t, and T until the cut, lambda and p integrate
-    out as in Fader, Hardie and Lee (2005), eq. 3 to 6::
+    What is known are a customer's visits and orders until the end of day `cut`, segment, device, region and variants.
+    Under the true parameters, visits after the first order are a Poisson process of rate lambda / q in operational time
+    (q: the orders a visit), lambda ~ gamma(r, alpha), and a customer is gone only after an order, with probability
+    p ~ beta(a, b). With x orders after the first, V visits, the last of them after t, and T until the cut, lambda and p
+    integrate out as in Fader, Hardie and Lee (2005), eq. 3 to 6::
 
         dead  = a / (b + x - 1) ((alpha + T/q) / (alpha + t/q))^(r + V)   where the last visit was a further order, or 0
-        quiet = ((alpha + T/q) / (alpha + T/q + F))^(r + V)               F: the operational time of the horizon
+        quiet = ((alpha + T/q) / (alpha + T/q + F))^(r + V)
         P(no order) = (dead + quiet) / (dead + 1)
 
-    Experiments that run within the horizon are left out of F; they move it by hundredths.
+    F is the operational time of the horizon, each day of it times P(order | visit) / q under the user's variants then.
     """
-    visits = _visits(world, cut + horizon)
-    visits = visits[visits["kind"] == USER]
-    day = np.repeat(np.arange(cut + horizon + 1), [_count(world, n) for n in range(cut + horizon + 1)])
-    order = np.lexsort((visits["clock"], visits["user"]))
-    visits, day = visits[order], day[order]
-    bought = visits["deep"] == PURCHASE
-    users = world.calendar.sign_ups(cut + horizon).stop
-    became = np.full(users, np.inf)
-    first = np.flatnonzero(visits["first_order"] & (day <= cut))
-    became[visits["user"][first]] = visits["clock"][first]
-    customers = visits["user"][first]
-    since = visits["clock"] > became[visits["user"]]
-    known = since & (day <= cut)
-    told = world.shop.purchases
-    count = np.bincount(visits["user"][known], minlength=users)[customers]
-    again = np.bincount(visits["user"][known & bought], minlength=users)[customers]
-    last, ordered_last = np.zeros(users), np.zeros(users, dtype=bool)
-    last[visits["user"][known]] = visits["clock"][known]  # in order of time: the last one stays
-    ordered_last[visits["user"][known]] = bought[known]
-    region, segment, device = _profiles(world, cut)
-    clock, later = np.zeros(len(world.calendar.today(0).paces)), np.zeros(len(world.calendar.today(0).paces))
+    history = History(world, cut)
     for number in range(cut + horizon + 1):
-        (clock if number <= cut else later)[:] += world.calendar.today(number).paces
-    begun = became[customers]
-    scale = 1 / world.orders_a_visit[device[customers]]
-    seen = told.alpha + (clock[region[customers]] - begun) * scale
-    dropout = told.a * np.array(told.dropout.numbers())[segment[customers]]
-    shape = told.r + count
-    gone = ordered_last[customers]
-    until = told.alpha + np.where(gone, last[customers] - begun, 0) * scale
-    grown = np.exp(np.minimum(shape * np.log(seen / until), _MOST))
-    dead = np.where(gone, dropout / (told.b + np.maximum(again, 1) - 1) * grown, 0)
-    quiet = (seen / (seen + later[region[customers]])) ** shape
-    ordered = np.bincount(visits["user"][bought & (day > cut)], minlength=users)[customers] > 0
-    return (dead + quiet) / (dead + 1), ~ordered
-
-
-def _count(world: World, number: int) -> int:
-    return int((world.day(number).visits["kind"] == USER).sum())
-
-
-def _profiles(world: World, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return region, segment and main device of every user until a day."""
-    who = [world.people(number) for number in range(last + 1)]
-    return (
-        np.concatenate([people.region for people in who]),
-        np.concatenate([people.segment for people in who]),
-        np.concatenate([people.device for people in who]),
-    )
+        history.add(world.day(number))
+    return history.churn(horizon)
 
 
 def churn_ceiling(world: World, cut: int, horizon: int) -> ChurnCeiling:
     """Say how well the customers who will not order within `horizon` days after the cut can be told from the others."""
-    chance, churned = churn_probabilities(world, cut, horizon)
+    return _ceiling(*churn_probabilities(world, cut, horizon))
+
+
+def _ceiling(chance: np.ndarray, churned: np.ndarray) -> ChurnCeiling:
     return ChurnCeiling(area_under_curve(chance, churned), len(churned), int(churned.sum()))
 
 
@@ -255,10 +294,10 @@ def ledger(project: Project, days: Days) -> list[tuple[dt.date, Planted]]:
     """List the dirt in the deliveries of some days; that of the lists on the project's first day."""
     opened = open_shop(project)
     told: list[tuple[dt.date, Planted]] = []
-    for table in ROWS:
-        for date in days:
+    for date in days:
+        for table in ROWS:
             told += [(date, planted) for planted in opened.planted(table, opened.world.number(date))]
-    again = alike_products(_shop(project))
+    again = alike_products(opened.world.shop)
     if again and days.first <= project.first_day:
         rule = "no two product_id differ only in case or spaces"
         told.append((project.first_day, Planted("products", "mixed_case", "dim_products", rule, again)))

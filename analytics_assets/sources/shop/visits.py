@@ -12,12 +12,13 @@ Belongs here: the state of those who may come back, and one day of it. Does not 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from analytics_assets.project.shop import SEGMENTS, STEPS, Effect, Shop
+from analytics_assets.project.shop import DEVICES, SEGMENTS, STEPS, Effect, Shop, Step
 from analytics_assets.sources.shop.calendar import Calendar, Today
 from analytics_assets.sources.shop.people import BITS, People, drawn
 from analytics_assets.sources.shop.streams import joined, stream
@@ -64,7 +65,7 @@ class Visits:
 
 
 @dataclass(frozen=True)
-class _Running:
+class Running:
     """Describe what an experiment does on one day."""
 
     place: int
@@ -98,7 +99,7 @@ class Process:
         """Live through a day."""
         rng = stream(self.shop.seed, "visits", today.number)
         self._begin(today, signing_up)
-        running = tuple(self._running(today.number))
+        running = tuple(self.running(today.number))
         clicks = click_chances(today, self.calendar)
         rounds: list[np.ndarray] = []
         assigned: list[np.ndarray] = []
@@ -110,9 +111,9 @@ class Process:
             due = due[self.living["waits"][due] <= 0]
         rows = joined(rounds, VISIT)
         rows["start"] = _in_turn(rows["user"], rows["start"])
-        told = _told(joined(assigned, _ASSIGNED), rounds, rows)
+        dated = _dated(joined(assigned, _ASSIGNED), rounds, rows)
         rows["lasts"] = np.minimum(_durations(rows["deep"], rng), today.length - 1 - rows["start"])
-        return Visits(rows, told)
+        return Visits(rows, dated)
 
     def _begin(self, today: Today, signing_up: People) -> None:
         """Let time pass, forget who is gone, and welcome who signs up."""
@@ -134,10 +135,10 @@ class Process:
         living["new"] = 0
         self.living = joined([living, new], _LIVING)
 
-    def _running(self, day: int) -> Iterator[_Running]:
+    def running(self, day: int) -> Iterator[Running]:
         """Tell what each experiment does on a day: lifts that fade, by variant."""
         for place, experiment in enumerate(self.shop.experiments.values()):
-            span = self.calendar.span(experiment.starts, experiment.lasts)
+            span = self.shop.span(experiment)
             if day not in span:
                 continue
             names = list(experiment.variants)
@@ -147,7 +148,7 @@ class Process:
                 for effect in effects
             )
             ships_free = tuple(names.index(name) for name in experiment.free_shipping)
-            yield _Running(place, experiment.exposure, effects, ships_free)
+            yield Running(place, experiment.exposure, effects, ships_free)
 
     def _visit(
         self,
@@ -155,7 +156,7 @@ class Process:
         today: Today,
         signing_up: People,
         rng: np.random.Generator,
-        running: tuple[_Running, ...],
+        running: tuple[Running, ...],
         clicks: np.ndarray,
     ) -> np.ndarray:
         """Let everybody who is due visit once, and draw when each comes next."""
@@ -188,31 +189,58 @@ class Process:
         return visits
 
     def _steps(
-        self, uniform: np.ndarray, who: np.ndarray, visits: np.ndarray, running: tuple[_Running, ...]
+        self, uniform: np.ndarray, who: np.ndarray, visits: np.ndarray, running: tuple[Running, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw how far visits go, and which of them ship for nothing; effects act from the exposure on."""
-        rates = self.shop.funnel
-        base = (rates.view_product, rates.add_to_cart, rates.begin_checkout, self._purchase[visits["device"]])
+        """Draw how far visits go, and which of them, if they come to an order, ship for nothing."""
         here = np.ones(len(who), dtype=bool)
-        met = {"page_view": here, "search": visits["searched"], "pricing_page": visits["priced"]}
         deep = np.zeros(len(who), dtype=np.int8)
         for place, step in enumerate(STEPS):
-            rate: float | np.ndarray = base[place]
-            for experiment in running:
-                for variant, effect, lift in experiment.effects:
-                    if effect.step == step:
-                        hit = met[experiment.exposure] & (_variant(who, experiment.place) == variant)
-                        if effect.segment is not None:
-                            hit = hit & (who["segment"] == SEGMENTS.index(effect.segment))
-                        rate = np.where(hit, rate * (1 + lift), rate)
-            here = here & (uniform[place] < rate)
-            met[step] = here
+            here = here & (uniform[place] < self._chance(step, who, visits, running))
             deep += here
         ships_free = np.zeros(len(who), dtype=bool)
         for experiment in running:
             for variant in experiment.ships_free:
-                ships_free |= met[experiment.exposure] & (_variant(who, experiment.place) == variant)
+                ships_free |= _exposed(experiment, visits) & (_variant(who, experiment.place) == variant)
         return deep, ships_free
+
+    def _chance(
+        self, step: Step, who: np.ndarray, visits: np.ndarray, running: tuple[Running, ...]
+    ) -> float | np.ndarray:
+        """Return the probability of a step, of visits that reached the step before it: lifts act from exposure on."""
+        base = self._purchase[visits["device"]] if step == "purchase" else getattr(self.shop.funnel, step)
+        rate: float | np.ndarray = base
+        for experiment in running:
+            for variant, effect, lift in experiment.effects:
+                if effect.step == step:
+                    hit = _exposed(experiment, visits) & (_variant(who, experiment.place) == variant)
+                    if effect.segment is not None:
+                        hit = hit & (who["segment"] == SEGMENTS.index(effect.segment))
+                    rate = np.where(hit, rate * (1 + lift), rate)
+        return rate
+
+    def orders_a_visit_on(self, day: int, who: np.ndarray) -> np.ndarray:
+        """Return P(order | visit) of users on a day, under the variants of the experiments that run.
+
+        Args:
+            day: The number of the day.
+            who: An array with `device` (the main one), `segment` and `variants`.
+        """
+        running = tuple(self.running(day))
+        if not any(experiment.effects for experiment in running):
+            chances: np.ndarray = self.orders_a_visit[who["device"]]
+            return chances
+        visits = np.zeros(len(who), dtype=[("device", "i1"), ("searched", "?"), ("priced", "?")])
+        own = 1 - self.shop.visits.other_device
+        total = np.zeros(len(who))
+        for device, searched, priced in itertools.product(range(len(DEVICES)), (False, True), (False, True)):
+            visits["device"], visits["searched"], visits["priced"] = device, searched, priced
+            weight = own * (who["device"] == device) + (1 - own) * self._mix[device]
+            for happens, rate in ((searched, self.shop.funnel.search), (priced, self.shop.funnel.pricing_page)):
+                weight = weight * (rate if happens else 1 - rate)
+            for step in STEPS:
+                weight = weight * self._chance(step, who, visits, running)
+            total += weight
+        return total
 
     def _start(
         self, visits: np.ndarray, who: np.ndarray, today: Today, signing_up: People, uniform: np.ndarray
@@ -238,7 +266,7 @@ class Process:
         who["drops"][first] = rng.beta(self._dropout[who["segment"][first]], told.b)
         who["spend"][first] = self.shop.spend.gamma / rng.standard_gamma(self.shop.spend.q, len(first))
 
-    def _assign(self, due: np.ndarray, turn: int, running: tuple[_Running, ...]) -> np.ndarray:
+    def _assign(self, due: np.ndarray, turn: int, running: tuple[Running, ...]) -> np.ndarray:
         """Assign who visits for the first time while an experiment runs; `turn` says in which visit of the day."""
         who = self.living[due]
         told = []
@@ -260,6 +288,13 @@ class Process:
 _ASSIGNED = np.dtype(
     [("user", "i8"), ("experiment", "i1"), ("variant", "i1"), ("visit", "i8"), ("turn", "i4"), ("at", "i4")]
 )
+
+
+def _exposed(experiment: Running, visits: np.ndarray) -> np.ndarray:
+    """Say which visits are exposed once they reach the step that exposes them; of a search or a feature, at once."""
+    marked = {"search": "searched", "pricing_page": "priced"}.get(experiment.exposure)
+    exposed: np.ndarray = np.ones(len(visits), dtype=bool) if marked is None else visits[marked]
+    return exposed
 
 
 def _variant(who: np.ndarray, place: int) -> np.ndarray:
@@ -285,7 +320,7 @@ def _in_turn(users: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return ordered
 
 
-def _told(assigned: np.ndarray, rounds: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
+def _dated(assigned: np.ndarray, rounds: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
     """Date assignments by the visits that brought them."""
     firsts = np.cumsum([0, *(len(visits) for visits in rounds)])
     assigned["at"] = rows["start"][firsts[assigned["turn"]] + assigned["visit"]] if len(assigned) else 0

@@ -73,13 +73,22 @@ class World:
         self.products: Products = products(shop)
         self._days: OrderedDict[int, Day] = OrderedDict()
         self._open()
-        self.orders_a_visit = self._process.orders_a_visit
 
     def _open(self) -> None:
         self._next = 0
         self._visits = 0
         self._process = Process(self.shop, self.calendar)
         self._coming_back: dict[int, list[np.ndarray]] = {}
+
+    @property
+    def orders_a_visit(self) -> np.ndarray:
+        """P(order | visit) of users by main device, where no experiment runs."""
+        chances: np.ndarray = self._process.orders_a_visit
+        return chances
+
+    def orders_a_visit_on(self, day: int, who: np.ndarray) -> np.ndarray:
+        """Return P(order | visit) of users on a day; see `visits.Process`."""
+        return self._process.orders_a_visit_on(day, who)
 
     def number(self, date: dt.date) -> int:
         """Return the number of a day since the shop opened."""

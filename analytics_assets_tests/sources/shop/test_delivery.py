@@ -121,7 +121,7 @@ def test_batches_end_when_they_are_large_and_lose_nothing(monkeypatch):
 def test_days_that_were_forgotten_are_lived_through_again_alike(forward, monkeypatch):
     monkeypatch.setattr("analytics_assets.sources.shop.world._KEPT_DAYS", 1)
     monkeypatch.setattr("analytics_assets.sources.shop.world._KEPT_VISITS", 1)
-    monkeypatch.setattr("analytics_assets.sources.shop.delivery._KEPT_DAYS", 1)
+    monkeypatch.setattr("analytics_assets.sources.shop.delivery._KEPT", 1)
     found = digest(SHOP.shop, [7, 2])
     assert found == {key: forward[key] for key in found}
     world = SHOP.deliveries().world

@@ -39,7 +39,7 @@ def test_users_are_assigned_once_at_their_first_visit_while_it_runs(reading):
     calendar = reading.deliveries.world.calendar
     for name, experiment in reading.shop.experiments.items():
         mine = assigned[assigned["experiment"] == name]
-        span = calendar.span(experiment.starts, experiment.lasts)
+        span = calendar.shop.span(experiment)
         assert set(mine["on"]) <= set(span)
         assert set(mine["variant"]) <= set(experiment.variants)
         came = ours[ours["on"].isin(span)].groupby("user_id")["at"].min()
