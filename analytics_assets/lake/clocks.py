@@ -35,7 +35,7 @@ def _shown_at(zone, instant):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
 
 
 @ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp('UTC')",), "int64"))
-def _microseconds(instant):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def microseconds(instant):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Give the microseconds since 1970 of an instant."""
 
 
@@ -101,20 +101,21 @@ class Clock:
         instant: TimestampValue = found
         return instant.cast(INSTANT)
 
-    def day(self, instant: TimestampColumn) -> DateColumn:
-        """Give the date that the clock shows at an instant."""
-        shown = from_microseconds(_microseconds(instant.cast("timestamp('UTC')")))
+    def shown(self, instant: TimestampColumn) -> TimestampValue:
+        """Give the local time that the clock shows at an instant."""
+        at = from_microseconds(microseconds(instant.cast("timestamp('UTC')")))
         if self.zone == "UTC":
-            return shown.date()
+            return at
         branches = [
-            (
-                (instant >= _aware(period.start)) & (instant < _aware(period.end)),
-                (shown + _seconds(period.offset)).date(),
-            )
+            ((instant >= _aware(period.start)) & (instant < _aware(period.end)), at + _seconds(period.offset))
             for period in periods(self.zone, self.days)
         ]
-        asked = _shown_at(self.zone, instant.cast("timestamp('UTC')")).date()
-        day: DateColumn = ibis.cases(*branches, else_=asked)
+        local: TimestampValue = ibis.cases(*branches, else_=_shown_at(self.zone, instant.cast("timestamp('UTC')")))
+        return local
+
+    def day(self, instant: TimestampColumn) -> DateColumn:
+        """Give the date that the clock shows at an instant."""
+        day: DateColumn = self.shown(instant).date()
         return day
 
 

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ibis import _
 
-from analytics_assets.analysis.sessions import GAP_SECONDS, sessionize
+from analytics_assets.analysis.sessions import GAP_SECONDS, separate_sessions, session_spans, sessionize
 from analytics_assets.lake.engine import Engine
 from analytics_assets_tests.making import at, table
 
@@ -117,6 +118,35 @@ def test_the_other_columns_and_the_number_of_rows_stay(engine):
     assert [{**row, "session_id": None} for row in sorted(found, key=lambda row: row["event_id"])] == events
 
 
+def test_a_session_can_go_on_over_midnight_and_over_any_pause(engine):
+    events = event(0, at("01 23:50")), event(1, at("02 00:10")), event(2, at("02 12:00"))
+    assert list(sessions(engine, *events, midnight=False).values()) == ["ann/1", "ann/1", "ann/2"]
+    assert list(sessions(engine, *events, gap=None).values()) == ["ann/2024-03-01/1"] + ["ann/2024-03-02/1"] * 2
+    assert set(sessions(engine, *events, gap=None, midnight=False).values()) == {"ann/1"}
+
+
+def separated(engine, *kinds: str, **says: Any) -> list[str | None]:
+    """Return the session of each event, an event an hour from ten o'clock in the evening on."""
+    made = [{**event(n, at("01 22:00") + dt.timedelta(hours=n)), "event_type": kind} for n, kind in enumerate(kinds)]
+    rows = engine.rows(separate_sessions(table({**TYPES, "event_type": "string"}, *made), ["begin", "open"], **says))
+    return [row["session_id"] for row in sorted(rows, key=lambda row: row["event_id"])]
+
+
+def test_separators_begin_sessions_and_are_in_none(engine):
+    kinds = "a", "begin", "b", "c", "open", "begin", "d"
+    assert separated(engine, *kinds, midnight=False) == [None, None, "ann/1", "ann/1", None, None, "ann/3"]
+
+
+def test_after_midnight_a_session_waits_for_a_separator(engine):
+    assert separated(engine, "begin", "a", "b", "open", "c") == [
+        None,
+        "ann/2024-03-01/1",
+        None,
+        None,
+        "ann/2024-03-02/1",
+    ]
+
+
 def naive(events: Sequence[Event]) -> dict[str, str | None]:
     """Name the session of each event, one after the other."""
     named: dict[str, str | None] = {}
@@ -158,3 +188,18 @@ def test_sessions_are_those_of_going_through_the_events_one_by_one_in_any_order_
     assert sessions(engine, *events) == expected
     random.shuffle(events)
     assert sessions(engine, *events) == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(streams())
+def test_spans_are_the_sums_of_the_sessions(engine, events):
+    unnamed = [{**made, "session_id": None} for made in events]
+    named = sessionize(table(TYPES, *unnamed))
+    expected = (
+        named.filter(named.session_id.notnull())
+        .group_by(["user_id", "day", "session_id"])
+        .aggregate(started_at=_.occurred_at.min(), ended_at=_.occurred_at.max(), events=_.count())
+        .drop("session_id")
+    )
+    found = session_spans(table(TYPES, *unnamed))
+    assert sorted(map(str, engine.rows(found))) == sorted(map(str, engine.rows(expected)))
