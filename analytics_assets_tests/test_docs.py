@@ -13,12 +13,14 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from analytics_assets.contracts import activity, funnels, metrics, star
 from analytics_assets.contracts import shop as shop_contracts
-from analytics_assets.contracts import star
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
+from analytics_assets.project import questions
+from analytics_assets.project.conditions import Question
 from analytics_assets.project.loading import load_project
-from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Question, Source
+from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Source
 from analytics_assets.project.shop import (
     SIZES,
     ByDevice,
@@ -41,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SHOP = (ROOT / "docs/shop.md").read_text()
+QUESTIONS = (ROOT / "docs/questions.md").read_text()
 OF_THE_SHOP: dict[type[BaseModel], str] = {
     Shop: "shop.yaml", Visits: "visits", Purchases: "purchases", Funnel: "funnel", Spend: "spend", Orders: "orders",
     Season: "season", Campaign: "campaigns", Experiment: "experiments", Effect: "experiments", Dirt: "dirt",
@@ -53,6 +56,25 @@ def test_every_key_of_a_project_is_documented_in_its_own_words(model: type[BaseM
         assert re.search(rf"^\| `{name}` \|.*\| {re.escape(field.description or '?')} \|$", PROJECTS, re.MULTILINE), (
             name
         )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        questions.Metric, questions.Measure, questions.Funnel, questions.FunnelStep, questions.FunnelExclusion,
+        questions.FunnelBreakdown, questions.Retention, questions.Match, questions.Paths,
+    ],
+)  # fmt: skip
+def test_every_key_of_a_question_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        told = re.escape(field.description or "?")
+        assert re.search(rf"^\| `{name}` \|.*\| {told} \|$", QUESTIONS, re.MULTILINE), name
+
+
+def test_every_table_of_answers_is_documented() -> None:
+    for contract in (told for module in (activity, funnels, metrics) for told in vars(module).values()):
+        if isinstance(contract, Contract):
+            assert f"`{contract.table}`" in QUESTIONS, contract.table
 
 
 def test_every_raw_table_is_documented_with_its_columns() -> None:

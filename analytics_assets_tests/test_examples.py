@@ -169,6 +169,21 @@ def test_vanguard_clients_that_no_roster_knows_keep_their_id_and_are_counted(van
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("funnel", "counts"),
+    [
+        ("form", [15_364, 13_140, 12_030, 11_154, 9_566]),
+        ("form_visits", [16_518, 13_639, 12_112, 11_051, 9_324]),
+    ],
+)
+def test_vanguard_funnels_are_the_known_ones(vanguard: Ran, funnel: str, counts: list[int]) -> None:
+    whole_range = (ibis._.interval == "all") & (ibis._.dimension == "")
+    steps = {
+        str(step): ibis._.observed.sum(where=whole_range & (ibis._.step == step)) for step in range(1, len(counts) + 1)
+    }
+    assert list(vanguard.example.ask(f"funnel_{funnel}", **steps).values()) == counts
+
+
 def test_vanguard_is_the_same_run_at_once_day_by_day_backwards_and_twice(vanguard: Ran, tmp_path: Path) -> None:
     expected = vanguard.example.fingerprints()
     days = list(whole(vanguard.example.project))

@@ -10,10 +10,10 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import analytics_assets.assets
 from analytics_assets.assets.staging import stage
@@ -26,9 +26,34 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
 F = TypeVar("F", bound="Callable[..., Table]")
+G = TypeVar("G", bound="Callable[[Project], Iterable[TableAsset]]")
 _DECLARED = "declared_contract"
 _SETTING = "setting"
 _SHOP = "shop"
+_FAMILY = "makes_tables"
+
+
+_GROUPS = {
+    "dim": "dimensions",
+    "map": "dimensions",
+    "fact": "facts",
+    "metric": "metrics",
+    "declared": "metrics",
+    "active": "activity",
+    "lifecycle": "activity",
+    "churn": "activity",
+    "retention": "activity",
+    "feature": "activity",
+    "paths": "paths",
+    "transitions": "paths",
+    "device": "sums",
+    "user": "sums",
+}
+"""The group of a table by the first word of its name; the word itself where it is not here."""
+
+
+def _no_engine(_: Table) -> list[dict[str, Any]]:
+    raise LookupError("this setting has no engine: give it one, such as Setting(project, days, collect=engine.rows)")
 
 
 @dataclass(frozen=True)
@@ -39,12 +64,19 @@ class Setting:
         project: The project.
         days: The days that the run writes; for a table without days, all days of the project: to its own last day, or
             so far.
+        collect: Computes a small table into records, for statistics that need numbers and not expressions.
         landed: For a table without days, the project's days to the last that anything was delivered for.
     """
 
     project: Project
     days: Days
     landed: Days | None = None
+    collect: Callable[[Table], list[dict[str, Any]]] = _no_engine
+
+    @property
+    def so_far(self) -> Days:
+        """The project's days to the last that anything was delivered for."""
+        return self.landed or self.days
 
 
 @dataclass(frozen=True)
@@ -80,7 +112,7 @@ class TableAsset:
     def group(self) -> str:
         """The group in which the table is shown."""
         prefix = self.name.split("_")[0]
-        return {"dim": "dimensions", "map": "dimensions", "fact": "facts"}.get(prefix, prefix)
+        return _GROUPS.get(prefix, prefix)
 
     def compute(self, tables: Mapping[str, Table], setting: Setting) -> Table:
         """Call the function with the tables that it names."""
@@ -103,6 +135,12 @@ def table(contract: Contract) -> Callable[[F], F]:
     return declare
 
 
+def family(function: G) -> G:
+    """Declare that a function makes tables of what a project asks: one or more a question."""
+    setattr(function, _FAMILY, True)
+    return function
+
+
 def declaration(function: Callable[..., Table]) -> TableAsset:
     """Read a declared function's contract and inputs."""
     named = inspect.signature(function).parameters
@@ -117,16 +155,24 @@ def declaration(function: Callable[..., Table]) -> TableAsset:
 
 
 @functools.cache
+def _members() -> tuple[Callable[..., Any], ...]:
+    """Find the functions of the modules of this room."""
+    names = [module.name for module in pkgutil.iter_modules(analytics_assets.assets.__path__)]
+    modules = [importlib.import_module(f"{analytics_assets.assets.__name__}.{name}") for name in names]
+    return tuple(member for module in modules for member in vars(module).values() if inspect.isfunction(member))
+
+
+@functools.cache
 def catalogue() -> tuple[TableAsset, ...]:
-    """Find every declared table in the modules of this room."""
-    found: dict[str, TableAsset] = {}
-    for module in pkgutil.iter_modules(analytics_assets.assets.__path__):
-        members = vars(importlib.import_module(f"{analytics_assets.assets.__name__}.{module.name}")).values()
-        for member in members:
-            if inspect.isfunction(member) and hasattr(member, _DECLARED):
-                asset = declaration(member)
-                found[asset.name] = asset
-    return tuple(found.values())
+    """Find every declared table that is the same in every project."""
+    assets = [declaration(member) for member in _members() if hasattr(member, _DECLARED)]
+    return tuple({asset.name: asset for asset in assets}.values())
+
+
+def asked(project: Project) -> tuple[TableAsset, ...]:
+    """Make the tables of what a project asks."""
+    families = dict.fromkeys(member for member in _members() if hasattr(member, _FAMILY))
+    return tuple(asset for make in families for asset in make(project))
 
 
 def staged_asset(delivered: Delivered, project: Project) -> TableAsset:
@@ -166,7 +212,7 @@ def resolve(project: Project) -> Graph:
     fed = project.raw_tables()
     raw = tuple(DELIVERED[name].raw() if project.by_day(name) else DELIVERED[name].raw().as_snapshot() for name in fed)
     candidates = {asset.name: asset for name in fed if (asset := staged_asset(DELIVERED[name], project))}
-    candidates |= {asset.name: _as_kept(asset, project) for asset in catalogue()}
+    candidates |= {asset.name: _as_kept(asset, project) for asset in (*catalogue(), *asked(project))}
     possible = {contract.table for contract in raw}
     able = {name: asset for name, asset in candidates.items() if project.shop is not None or not asset.needs_shop}
     while more := {name for name, asset in able.items() if name not in possible and _feedable(asset, possible)}:

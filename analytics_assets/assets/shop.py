@@ -7,13 +7,15 @@ the truth is known (`sources.shop`).
 from __future__ import annotations
 
 import datetime as dt
-import functools
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import ibis
 
+from analytics_assets.analysis.intervals import wilson
+from analytics_assets.analysis.periods import ratio
+from analytics_assets.analysis.tables import together
 from analytics_assets.assets.catalog import Setting, table
 from analytics_assets.assets.staging import kept
 from analytics_assets.contracts import shop as promised
@@ -38,7 +40,7 @@ def shop_truth(setting: Setting, shop: Shop) -> Table:  # noqa: ARG001 - says th
     """Tell what was planted, and what follows from it exactly over the days delivered so far."""
     from analytics_assets.sources.shop.truth import truths
 
-    told = truths(setting.project, setting.landed or setting.days)
+    told = truths(setting.project, setting.so_far)
     return _made(promised.SHOP_TRUTH, [asdict(truth) for truth in told])
 
 
@@ -67,7 +69,7 @@ def shop_findings(
 ) -> Table:
     """Look for what was planted: step rates before any experiment changes them, orders, spending."""
     undisturbed = setting.project.first_day + dt.timedelta(days=_undisturbed(shop))
-    matured = (setting.landed or setting.days).last - dt.timedelta(days=LONGEST_RETURN)
+    matured = setting.so_far.last - dt.timedelta(days=LONGEST_RETURN)
     shares = [
         *_step_shares(fact_events.filter(fact_events.day < undisturbed)),
         *_order_shares(fact_sales, fact_returns, matured),
@@ -120,7 +122,7 @@ def shop_dirt(  # noqa: PLR0913, PLR0917 - what is looked at
     alike = dim_products.product_id.nunique() - dim_products.product_id.strip().lower().nunique()
     told = {"found_in": "dim_products", "found_as": "no two product_id differ only in case or spaces"}
     parts.append(dim_products.aggregate(n=alike).select(**{k: ibis.literal(v) for k, v in told.items()}, n="n"))
-    found = functools.reduce(lambda left, right: left.union(right), parts).filter(ibis._.n > 0)
+    found = together(parts).filter(ibis._.n > 0)
     by = ["found_in", "found_as"]
     both = shop_ledger.group_by(by).aggregate(planted=shop_ledger.rows.sum()).outer_join(found, by)
     both = both.select(
@@ -133,7 +135,7 @@ def shop_dirt(  # noqa: PLR0913, PLR0917 - what is looked at
 
 def _union(parts: list[Table]) -> Table:
     columns = ("name", "found", "low", "high", "seen")
-    return functools.reduce(lambda left, right: left.union(right), [part.select(*columns) for part in parts])
+    return together(part.select(*columns) for part in parts)
 
 
 def _counted(count: Table) -> Table:
@@ -192,11 +194,8 @@ def _order_shares(sales: Table, returns: Table, matured: dt.date) -> list[Table]
 
 def _with_interval(share: Table) -> Table:
     """Add Wilson's interval (1927) to a share."""
-    seen = share.seen.cast("float64").nullif(0)
-    found = share.hits / seen
-    middle = (found + _Z**2 / (2 * seen)) / (1 + _Z**2 / seen)
-    width = _Z * (found * (1 - found) / seen + _Z**2 / (4 * seen * seen)).sqrt() / (1 + _Z**2 / seen)
-    return share.mutate(found=found, low=middle - width, high=middle + width)
+    low, high = wilson(share.hits, share.seen, _Z)
+    return share.mutate(found=ratio(share.hits, share.seen), low=low, high=high)
 
 
 def _first_orders(sales: Table) -> Table:

@@ -183,7 +183,7 @@ def table_definition(
             days = run_days(context, project)
             windows = {name: read_days(asset.contract, contracts[name], days, project.lateness) for name in inputs}
             tables = {name: lake.read(contracts[name], windows[name]) for name in inputs}
-            setting = Setting(project, days) if asset.contract.day else _setting(step.runtime, graph, project)
+            setting = _setting(step.runtime, graph, project, days if asset.contract.day else None)
             staged = lake.stage(asset.contract, asset.compute(tables, setting), days)
             audit = lake.audit(staged, {name: tables[name] for name in inputs})
             audit = _with_accounting(audit, step, asset, tables, days)
@@ -193,12 +193,15 @@ def table_definition(
     return body
 
 
-def _setting(runtime: Runtime, graph: Graph, project: Project) -> Setting:
-    """Return the setting of a table without days: it speaks of all days of the project, and of those delivered yet."""
+def _setting(runtime: Runtime, graph: Graph, project: Project, days: Days | None) -> Setting:
+    """Return the setting of some days, or of a table without: it speaks of all days, and of those delivered yet."""
+    collect = runtime.lake.engine.rows
+    if days is not None:
+        return Setting(project, days, collect=collect)
     last = runtime.last_day(contract.table for contract in graph.raw if contract.day)
     landed = Days(project.first_day, max(last or project.first_day, project.first_day))
     whole = landed if project.last_day is None else Days(project.first_day, project.last_day)
-    return Setting(project, whole, landed)
+    return Setting(project, whole, landed, collect)
 
 
 def _dep(asset: Contract, read: Contract, project: Project) -> dg.AssetDep:

@@ -13,14 +13,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from analytics_assets.contracts.delivered import DELIVERED
+from analytics_assets.project.asking import Asked, question_problems
+from analytics_assets.project.base import Model
 from analytics_assets.project.model import SHOP_TABLES, ColumnMapping, Feed, Project, ProjectFile, Source
 from analytics_assets.project.problems import Positions, Problem, ProjectError
+from analytics_assets.project.questions import KINDS, Questions
 from analytics_assets.project.shop import Shop
 from analytics_assets.project.yaml import M, read_yaml
 
 PROJECT_FILE = "project.yaml"
 SHOP_FILE = "shop.yaml"
 SOURCES = "sources"
+FOLDERS = (SOURCES, *KINDS)
+_QUESTION_NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
 _OF_FILES = ("path", "format", "encoding", "delimiter", "quote", "optional")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -69,13 +74,14 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
         problems.append(
             Problem(folder / SOURCES, 1, "", "there is no source", "Add a sources/NAME.yaml for each kind of file.")
         )
+    questions, asked = _questions(folder, problems)
     if has_shop and not problems and not any(source.shop for source in sources.values()):
         hint = f"Write `shop: TABLE` in a source, with a table of {', '.join(SHOP_TABLES)}; or remove this file."
         problems.append(Problem(folder / SHOP_FILE, 1, "", "no source reads the shop", hint))
     if declared is None or problems:
         raise ProjectError(problems)
-    project = Project(**declared.model_dump(), folder=folder, sources=sources, shop=shop)
-    if mixed := list(_mixed_problems(project, places)):
+    project = Project(**declared.model_dump(), folder=folder, sources=sources, shop=shop, questions=questions)
+    if mixed := [*_mixed_problems(project, places), *question_problems(project, asked)]:
         raise ProjectError(mixed)
     return project
 
@@ -89,16 +95,33 @@ def _read(path: Path, model: type[M], problems: list[Problem]) -> M | None:
         return None
 
 
+def _questions(folder: Path, problems: list[Problem]) -> tuple[Questions, Asked]:
+    """Read the questions of a project, a file each, by kind and name."""
+    asked: Asked = {}
+    found: dict[str, dict[str, Model]] = {kind: {} for kind in KINDS}
+    for kind, model in KINDS.items():
+        for path in sorted((folder / kind).glob("*.yaml")):
+            if not _QUESTION_NAME.match(path.stem):
+                hint = "Tables are named after it: use lower case letters, digits and _, at most 48."
+                problems.append(Problem(path, 1, "", f"'{path.stem}' is no name of a question", hint))
+                continue
+            try:
+                found[kind][path.stem], asked[kind, path.stem] = read_yaml(path, model)
+            except ProjectError as error:
+                problems += error.problems
+    return Questions.model_validate(found), asked
+
+
 def _strangers(folder: Path) -> Iterator[Problem]:
     """Find YAML that nobody would read."""
-    known = {PROJECT_FILE, SHOP_FILE, SOURCES}
-    hint = f"A project has {PROJECT_FILE}, {SOURCES}/*.yaml and, for the synthetic shop, {SHOP_FILE}."
+    known = {PROJECT_FILE, SHOP_FILE, SOURCES, *KINDS}
+    hint = f"A project has {PROJECT_FILE}, {SHOP_FILE} for the synthetic shop, and */*.yaml in {', '.join(FOLDERS)}."
     for path in sorted(folder.iterdir()):
         stranger = path.suffix in {".yaml", ".yml"} and path.name not in known
-        near = path.is_dir() and difflib.get_close_matches(path.name, [SOURCES], cutoff=0.7) and path.name not in known
+        near = path.is_dir() and path.name not in known and difflib.get_close_matches(path.name, FOLDERS, cutoff=0.7)
         if stranger or near:
             yield Problem(path, 1, "", "nothing reads this", hint)
-    for path in sorted((folder / SOURCES).glob("*.yml")):
+    for path in sorted(path for name in FOLDERS for path in (folder / name).glob("*.yml")):
         yield Problem(path, 1, "", "nothing reads this", f"Rename it to {path.stem}.yaml.")
 
 

@@ -20,6 +20,8 @@ from analytics_assets.lake.clocks import Clock
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.functions import EPOCHS, ISO
 from analytics_assets.project.base import Model
+from analytics_assets.project.conditions import Condition
+from analytics_assets.project.questions import Questions
 from analytics_assets.project.shop import Shop
 
 DAY_IN_PATH = re.compile(r"\{day(?::(?P<form>[^{}]+))?\}")
@@ -57,14 +59,6 @@ def _time_format(form: str) -> str:
     return form
 
 
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"'{text}' is no regular expression: {error}") from error
-    return text
-
-
 ZoneName = Annotated[str, AfterValidator(_zone)]
 Character = Annotated[str, AfterValidator(_one_character)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
@@ -82,32 +76,6 @@ ShopTable = Literal[
 SHOP_TABLES: tuple[ShopTable, ...] = get_args(ShopTable)
 SHOP_SNAPSHOTS: frozenset[ShopTable] = frozenset({"products", "campaigns"})
 """What the shop hands over as a whole, without a day."""
-
-
-class Question(Model):
-    """Ask something of one delivered column; several questions must all hold."""
-
-    equals: str | list[str] | None = Field(None, description="the text, or one of several texts")
-    not_equals: str | list[str] | None = Field(None, description="any text but this one, or these")
-    starts_with: str | None = Field(None, description="how the text begins")
-    ends_with: str | None = Field(None, description="how the text ends")
-    contains: str | None = Field(None, description="a part of the text")
-    matches: Annotated[str, AfterValidator(_pattern)] | None = Field(
-        None, description="a regular expression that is found in the text"
-    )
-    missing: bool | None = Field(None, description="whether the value is missing")
-
-    @model_validator(mode="after")
-    def _asks_something(self) -> Question:
-        if not self.model_fields_set:
-            raise ValueError(
-                "asks nothing: use equals, not_equals, starts_with, ends_with, contains, matches or missing"
-            )
-        return self
-
-
-Condition = dict[str, str | list[str] | Question]
-"""Tests by delivered column, all of which must hold; a text or a list of texts stands for `equals`."""
 
 
 class ColumnMapping(Model):
@@ -249,11 +217,12 @@ class ProjectFile(Model):
 
 
 class Project(ProjectFile):
-    """A whole project: `project.yaml`, its folder, its sources by name, and the shop where it has a `shop.yaml`."""
+    """A whole project: `project.yaml`, its folder, its sources by name, its questions, and the shop if it has one."""
 
     folder: Path
     sources: dict[str, Source]
     shop: Shop | None = None
+    questions: Questions = Questions()
 
     @property
     def lateness(self) -> int:

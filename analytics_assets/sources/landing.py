@@ -7,7 +7,6 @@ here: typing and judging (`assets.staging`): a raw row is what was delivered, an
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ import ibis
 
 from analytics_assets.lake.engine import FILE, FILE_DAY, MALFORMED, ORDER, PREFIX, ROW_NUMBER, Engine
 from analytics_assets.lake.functions import json_object, with_instant
-from analytics_assets.project.model import Condition, Feed, Project, Question, Source
+from analytics_assets.project.conditions import Condition, holds
+from analytics_assets.project.model import Feed, Project, Source
 from analytics_assets.sources.reading import read
 
 if TYPE_CHECKING:
@@ -64,31 +64,9 @@ class Landing:
     empty_files: tuple[str, ...]
 
 
-def holds(rows: Table, condition: Condition) -> BooleanValue:
-    """Say of each delivered row whether a condition holds; a missing value fails every test but `missing`."""
-    tests = [_test(rows[column], test) for column, test in condition.items()]
-    return functools.reduce(operator.and_, tests, ibis.literal(True)).fill_null(False)  # noqa: FBT003
-
-
-def _test(value: StringValue, test: str | list[str] | Question) -> BooleanValue:
-    asked = test if isinstance(test, Question) else Question(equals=test)
-    answers: list[BooleanValue] = []
-    if asked.equals is not None:
-        answers.append(value.isin([asked.equals] if isinstance(asked.equals, str) else asked.equals))
-    if asked.not_equals is not None:
-        answers.append(value.notin([asked.not_equals] if isinstance(asked.not_equals, str) else asked.not_equals))
-    if asked.starts_with is not None:
-        answers.append(value.startswith(asked.starts_with))
-    if asked.ends_with is not None:
-        answers.append(value.endswith(asked.ends_with))
-    if asked.contains is not None:
-        answers.append(value.contains(asked.contains))
-    if asked.matches is not None:
-        answers.append(value.re_search(asked.matches))
-    if asked.missing is not None:
-        missing = value.isnull() | (value == "")
-        answers.append(missing if asked.missing else ~missing)
-    return functools.reduce(operator.and_, answers)
+def meets(rows: Table, condition: Condition) -> BooleanValue:
+    """Say of each delivered row whether a condition holds."""
+    return holds(lambda column: rows[column], condition)
 
 
 def route(rows: Table, source: Source) -> IntegerValue:
@@ -97,7 +75,7 @@ def route(rows: Table, source: Source) -> IntegerValue:
     A row that could not be read as a line goes to the last feed with a table, so that staging rejects it with its text.
     """
     feeds = [(place, feed) for place, feed in enumerate(source.feeds) if not feed.distinct]
-    branches = [(holds(rows, feed.when), ibis.literal(place, "int64")) for place, feed in feeds]
+    branches = [(meets(rows, feed.when), ibis.literal(place, "int64")) for place, feed in feeds]
     last = [place for place, feed in feeds if feed.table]
     if last:
         branches.append((rows[PREFIX + MALFORMED].notnull(), ibis.literal(last[-1], "int64")))
@@ -160,7 +138,7 @@ def raw_rows(rows: Table, name: str, place: int, project: Project, columns: Sequ
         texts[column.name] = rows[mapping.column] if mapping and mapping.column else ibis.null("string")
     # a thing told from other rows has not all of their columns: what it was not told from says nothing of it
     told = {why: condition for why, condition in source.excluded.items() if set(condition) <= set(rows.columns)}
-    excluded = [(holds(rows, condition), ibis.literal(why)) for why, condition in told.items()]
+    excluded = [(meets(rows, condition), ibis.literal(why)) for why, condition in told.items()]
     return rows.select(
         **texts,
         extra=_extra(rows, feed, columns),
@@ -179,7 +157,7 @@ def distinct_rows(rows: Table, name: str, place: int, project: Project) -> Table
     """Tell things (products, users) from the rows of something else: one raw row a key, each column's last word."""
     source = project.sources[name]
     feed = source.feeds[place]
-    present = rows.filter(holds(rows, feed.when), rows[PREFIX + MALFORMED].isnull())
+    present = rows.filter(meets(rows, feed.when), rows[PREFIX + MALFORMED].isnull())
     key = [mapping.column for column in feed.delivered.key if (mapping := feed.mapping(column)) and mapping.column]
     present = present.filter([present[column].notin(source.nulls) for column in key])
     others = [column for column in feed.delivered_columns() if column not in key]

@@ -1,26 +1,53 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import ibis
 import pytest
 from ibis.expr.types import Table
 
 from analytics_assets.assets import catalog
-from analytics_assets.assets.catalog import Setting, TableAsset, catalogue, declaration, resolve, staged_asset, table
-from analytics_assets.contracts import shop, star
+from analytics_assets.assets.catalog import (
+    Setting,
+    TableAsset,
+    asked,
+    catalogue,
+    declaration,
+    family,
+    resolve,
+    staged_asset,
+    table,
+)
+from analytics_assets.contracts import activity, funnels, metrics, shop, star
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.tables import conform
 from analytics_assets.project.model import Project, Source
 from analytics_assets.project.shop import Shop
+from analytics_assets_tests.answers import inquiring
 from analytics_assets_tests.making import at, day, feed, project, source
 from analytics_assets_tests.making import table as made
 
 DECLARED = {
     contract.table: contract
-    for module in (star, shop)
+    for module in (star, shop, activity, funnels, metrics)
     for contract in vars(module).values()
     if isinstance(contract, Contract)
+}
+OF_QUESTIONS = {"funnel_daily_metrics", "metric_daily", "declared_events"}
+"""The tables that are there only where a project asks something."""
+OF_EVERYONE = set(DECLARED) - OF_QUESTIONS
+OF_USER_DAYS = {"active_users", "active_days", "lifecycle", "churn", "user_revenue"}
+OF_EVENTS = {"transitions", "feature_usage", "feature_adoption", "device_metrics"}
+ZEROS = {"active_users": 1, "lifecycle": 3, "churn": 3}
+"""How many rows say of one day that nothing happened."""
+QUESTIONS: dict[str, Any] = {
+    "funnels": {"f": {"steps": [{"event": "view"}, {"event": "buy"}]}},
+    "retention": {"r": {}},
+    "paths": {"p": {}},
+    "metrics": {"orders": {"kind": "sum", "fact": "fact_user_days", "value": "orders"}},
 }
 EVENTS, SALES, USERS = feed("events", "user_id"), feed("order_lines", "user_id"), feed("users")
 EVERYTHING = [source(feed(name), path=f"{name}-{{day}}.csv") for name in DELIVERED]
@@ -31,7 +58,7 @@ def names(*sources: Source) -> list[str]:
 
 
 def test_every_declared_table_has_a_function_and_every_function_a_declared_table():
-    assert {asset.name for asset in catalogue()} == set(DECLARED)
+    assert {asset.name for asset in catalogue()} == OF_EVERYONE
     assert all(asset.contract is DECLARED[asset.name] for asset in catalogue())
 
 
@@ -40,7 +67,8 @@ def test_a_function_names_tables_that_there_are_and_says_in_a_line_what_it_does(
     known = {*DECLARED, *(f"staged_{name}" for name in DELIVERED)}
     assert set(asset.inputs) <= known
     assert (asset.function.__doc__ or "").strip()
-    assert asset.group in {"dimensions", "facts", "shop"}
+    told = any(asset.contract is contract for module in (star, shop) for contract in vars(module).values())
+    assert (asset.group in {"dimensions", "facts", "shop"}) == told
 
 
 @pytest.mark.parametrize("asset", catalogue(), ids=lambda asset: asset.name)
@@ -53,7 +81,74 @@ def test_a_function_computes_what_its_contract_promises_even_of_nothing(engine, 
     assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
     if asset.group != "shop":  # its truth does not come out of the tables
         stand_in = asset.name.startswith("dim_")  # the unknown member, or the one day
-        assert len(engine.rows(found)) == (1 if stand_in else 0)
+        assert len(engine.rows(found)) == (1 if stand_in else ZEROS.get(asset.name, 0))
+
+
+# --- what a project asks ----------------------------------------------------------------------------------------------
+
+
+def test_a_question_has_tables_of_its_own():
+    assert {asset.name for asset in asked(inquiring(QUESTIONS))} == OF_QUESTIONS | {
+        *(f"funnel_f{rest}" for rest in ("", "_attempts", "_times", "_users", "_friction")),
+        "retention_r",
+        "retention_r_curve",
+        "paths_p",
+    }
+    assert asked(project()) == ()
+
+
+def test_the_tables_of_questions_are_in_the_graph_with_all_that_they_need():
+    graph = resolve(inquiring(QUESTIONS, *EVERYTHING, shop=Shop()))
+    assert graph.absent == {}
+    assert {asset.name for asset in graph.tables} > OF_EVERYONE | OF_QUESTIONS | {"funnel_f_friction", "paths_p"}
+    order = [asset.name for asset in graph.tables]
+    assert order.index("funnel_f_attempts") < order.index("funnel_f") < order.index("funnel_f_friction")
+    without = resolve(inquiring(QUESTIONS, source(SALES)))
+    assert without.absent["funnel_f_attempts"] == "needs fact_events"
+    assert without.absent["retention_r_curve"] == "needs retention_r"
+    assert "metric_daily" in without.contracts()
+
+
+def test_the_tables_of_a_question_keep_what_they_promise_even_of_nothing(engine):
+    within = inquiring(QUESTIONS, *EVERYTHING, shop=Shop(size="tiny"))
+    contracts = resolve(within).contracts()
+    setting = Setting(within, Days(day(1), day(1)), collect=engine.rows)
+    for asset in asked(within):
+        inputs = {name: made(contracts[name]) for name in asset.inputs}
+        found = conform(asset.compute(inputs, setting), asset.contract)
+        assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
+        assert (asset.function.__doc__ or "").strip(), asset.name
+        assert not asset.name.startswith(("funnel_f", "paths")) or engine.rows(found) == []
+
+
+def test_a_family_makes_tables_of_each_question_and_is_found_by_its_mark(monkeypatch):
+    @family
+    def of_paths(within: Project) -> Iterator[TableAsset]:
+        for name in within.questions.paths:
+            yield TableAsset(activity.paths(name), lambda: None, (), ())  # type: ignore[arg-type, return-value]
+
+    def unmarked(within: Project) -> Iterator[TableAsset]:
+        raise AssertionError
+
+    monkeypatch.setattr(catalog, "_members", lambda: (of_paths, unmarked, of_paths))
+    two = inquiring({"paths": {"a": {}, "b": {}}})
+    assert [asset.name for asset in asked(two)] == ["paths_a", "paths_b"]
+
+
+def test_a_setting_collects_small_tables_where_it_has_an_engine(engine):
+    days = Days(day(1), day(1))
+    numbers = ibis.memtable({"n": [1, 2]})
+    assert Setting(project(), days, collect=engine.rows).collect(numbers) == [{"n": 1}, {"n": 2}]
+    with pytest.raises(LookupError, match="this setting has no engine: give it one"):
+        Setting(project(), days).collect(numbers)
+
+
+def test_a_setting_knows_the_days_so_far():
+    assert Setting(project(), Days(day(3), day(3))).so_far == Days(day(3), day(3))
+    assert Setting(project(), Days(day(3), day(3)), Days(day(1), day(9))).so_far == Days(day(1), day(9))
+
+
+# --- what a function asks for -----------------------------------------------------------------------------------------
 
 
 def test_a_function_is_declared_by_its_parameters():
@@ -117,7 +212,7 @@ def test_a_project_with_everything_lacks_nothing():
     graph = resolve(project(*EVERYTHING, shop=Shop()))
     assert graph.absent == {}
     assert {contract.table for contract in graph.raw} == {f"raw_{name}" for name in DELIVERED}
-    assert {asset.name for asset in graph.tables} == set(DECLARED) | {f"staged_{name}" for name in DELIVERED}
+    assert {asset.name for asset in graph.tables} == OF_EVERYONE | {f"staged_{name}" for name in DELIVERED}
     assert set(graph.contracts()) == {c.table for c in graph.raw} | {asset.name for asset in graph.tables}
 
 
@@ -145,11 +240,14 @@ def test_a_project_of_events_has_what_events_feed():
         "fact_sessions",
         "fact_user_days",
         "fact_user_day_events",
+        *OF_USER_DAYS,
+        *OF_EVENTS,
     }
 
 
 def test_a_project_of_sales_has_user_days_without_sessions():
-    assert set(names(source(SALES))) == {"staged_order_lines", "dim_dates", "fact_sales", "fact_user_days"}
+    there = {"staged_order_lines", "dim_dates", "fact_sales", "fact_user_days", *OF_USER_DAYS}
+    assert set(names(source(SALES))) == there
 
 
 def test_a_table_that_can_do_with_one_of_two_needs_one():
@@ -168,7 +266,7 @@ def test_every_absent_table_says_why():
 
 
 def test_every_table_is_there_or_absent_with_a_reason():
-    every = {*DECLARED, *(f"{layer}_{name}" for layer in ("raw", "staged") for name in DELIVERED)}
+    every = {*OF_EVERYONE, *(f"{layer}_{name}" for layer in ("raw", "staged") for name in DELIVERED)}
     for sources in ([source(EVENTS)], [source(USERS)], EVERYTHING):
         graph = resolve(project(*sources))
         assert set(graph.contracts()) | set(graph.absent) == every

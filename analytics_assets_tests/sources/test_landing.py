@@ -15,14 +15,15 @@ from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.engine import Engine
 from analytics_assets.lake.tables import conform
-from analytics_assets.project.model import Project, Question, Source
+from analytics_assets.project.conditions import Question
+from analytics_assets.project.model import Project, Source
 from analytics_assets.sources.errors import SourceError
 from analytics_assets.sources.landing import (
     NO_FEED,
     Landing,
     distinct_rows,
-    holds,
     land,
+    meets,
     raw_rows,
     route,
     row_key,
@@ -91,14 +92,14 @@ TEXTS = ["C123", "c123", "123", "12", "", None]
 def test_a_condition_asks_one_column(engine, test, passing):
     rows = delivered("id", *({"id": text} for text in TEXTS))
     asked = Question.model_validate(test) if isinstance(test, dict) else test
-    found = values(engine, rows.mutate(held=holds(rows, {"id": asked})), "held")
+    found = values(engine, rows.mutate(held=meets(rows, {"id": asked})), "held")
     assert [text for text, held in zip(TEXTS, found, strict=True) if held] == passing
 
 
 def test_all_tests_of_a_condition_must_hold(engine):
     rows = delivered("a b", {"a": "1", "b": "1"}, {"a": "1", "b": "2"}, {"a": "1"}, {"b": "1"})
-    assert values(engine, rows.mutate(held=holds(rows, {"a": "1", "b": "1"})), "held") == [True, False, False, False]
-    assert values(engine, rows.mutate(held=holds(rows, {})), "held") == [True] * 4
+    assert values(engine, rows.mutate(held=meets(rows, {"a": "1", "b": "1"})), "held") == [True, False, False, False]
+    assert values(engine, rows.mutate(held=meets(rows, {})), "held") == [True] * 4
 
 
 # --- routing ----------------------------------------------------------------------------------------------------------
