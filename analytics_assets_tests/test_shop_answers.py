@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import numpy as np
 import pyarrow as pa
 import pytest
 from ibis.expr.types import Table
 
 import analytics_assets.shop
+from analytics_assets.analysis.periods import Period
+from analytics_assets.analysis.retention import Retention, retention_cells, retention_curve
 from analytics_assets.analysis.sessions import sessionize
 from analytics_assets.assets.activity import retentions
 from analytics_assets.assets.catalog import Setting
@@ -25,6 +28,8 @@ from analytics_assets.project.model import Project
 from analytics_assets.project.shop import Dirt, Shop
 from analytics_assets.sources.shop.delivery import deliver
 from analytics_assets.sources.shop.truth import truths
+from analytics_assets.sources.shop.visits import PURCHASE
+from analytics_assets.sources.shop.world import World
 from analytics_assets.statistics.proportions import wilson
 from analytics_assets_tests.answers import Row
 from analytics_assets_tests.making import engine
@@ -129,3 +134,46 @@ def test_retention_adds_up_to_the_users(setting, events):
     first = [row for row in cells if row["period"] == 0 and not row["dimension"]]
     assert sum(row["users"] for row in first) == setting.collect(users.aggregate(n=users.count()))[0]["n"]
     assert all(row["retained"] == row["users"] for row in first)
+
+
+def planted_retention(shop: Shop, begin: float, end: float) -> float:
+    """Give P(a customer orders between two operational days after the first order), from the definition of BG/NBD.
+
+    A customer who orders at rate l and drops out after an order with probability p is alive at t with probability
+    exp(-l p t). With l ~ gamma(r, alpha) the integral over l is closed; that over p ~ beta(a, b) is a mean of draws.
+    """
+    told = shop.purchases
+    drops = np.random.default_rng(5).beta(told.a, told.b, 400_000)
+    alive = (told.alpha / (told.alpha + drops * begin)) ** told.r
+    alive_without = (told.alpha / (told.alpha + drops * begin + end - begin)) ** told.r
+    return float(np.mean(alive - alive_without))
+
+
+def test_the_retention_that_the_process_of_purchases_plants_is_recovered(engine):
+    shop = Shop(preset="plain", seed=3, users=30_000, days=365)
+    world = World(shop, dt.date(2025, 1, 1), "UTC")
+    users, moments = [], []
+    for number in range(365):
+        visits = world.day(number).visits
+        bought = visits[visits["deep"] == PURCHASE]
+        users.append(bought["user"])
+        # the clock of a plain shop is operational time itself, which the hour of a visit is not
+        moments.append(np.datetime64("2025-01-01", "us") + (bought["clock"] * 86_400_000_000).astype("timedelta64[us]"))
+    orders = ibis.memtable(
+        pa.table(
+            {
+                "user_id": pa.array(np.concatenate(users)).cast(pa.string()),
+                "day": pa.array(np.concatenate(moments).astype("datetime64[D]")),
+                "occurred_at": pa.array(np.concatenate(moments)).cast(pa.timestamp("us", "UTC")),
+            }
+        )
+    )
+    monthly = Retention(Period("month"), periods=7, elapsed=True)
+    cells = retention_cells(orders, orders, monthly, dt.date(2025, 1, 1), dt.date(2025, 12, 31))
+    curve = {row["period"]: row for row in engine.rows(retention_curve(cells))}
+    for period in range(1, 7):
+        row = curve[period]
+        low, high = wilson(row["retained"], row["users"], Z99) or (0, 0)
+        truth = planted_retention(shop, 30 * period, 30 * (period + 1))
+        assert low < truth < high, (period, row, truth)
+        assert row["users"] > 1_000

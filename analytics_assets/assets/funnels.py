@@ -25,6 +25,7 @@ from analytics_assets.assets.catalog import Setting, TableAsset, declaration, fa
 from analytics_assets.contracts import funnels as promised
 from analytics_assets.contracts.delivered import AMOUNT
 from analytics_assets.contracts.model import UNKNOWN_MEMBER, Contract
+from analytics_assets.lake.kernels import funnel as quick
 from analytics_assets.project.model import Project
 from analytics_assets.project.questions import Funnel, FunnelBreakdown
 from analytics_assets.statistics.proportions import holm, two_proportions
@@ -122,7 +123,7 @@ def _attempted(
     else:
         events = events.mutate(value_=events[breakdown.by].cast("string"))
         funnel = analysed(asked, Breakdown(("value_",), breakdown.attribution, breakdown.step))
-    found = asked_of.attempts(events, funnel, as_of=_end(setting), keep=keep)
+    found = quick.attempts(events, funnel, as_of=_end(setting), keep=keep)
     value = ibis.literal("") if breakdown is None else found.value_.fill_null(UNKNOWN_MEMBER)
     found = found.mutate(
         dimension=ibis.literal(breakdown.by if breakdown else ""),
