@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ MIDDLE = dt.date(2025, 1, 20)
 class Shop:
     """A small and very dirty shop in a folder of its own."""
 
-    def __init__(self, folder: Path, **parameters: Any) -> None:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, **parameters: Any) -> None:
         shutil.copytree(PACKAGED, folder / "shop", ignore=shutil.ignore_patterns("__pycache__"))
         told = {"seed": 7, "size": "tiny", "users": 400, "days": 40, "dirt": DIRT, **parameters}
         (folder / "shop" / "shop.yaml").write_text(yaml.safe_dump(told))
@@ -38,7 +39,7 @@ class Shop:
         (folder / "shop" / "project.yaml").write_text(yaml.safe_dump(declared))
         self.project = load_project(folder / "shop", {})
         self.settings = Settings(lake=str(folder / "lake"), memory="500MB")
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = instance
 
     def run(self, first: dt.date, last: dt.date) -> None:
         for outcome in run(self.project, self.settings, Days(first, last), instance=self.instance):
@@ -56,9 +57,15 @@ class Shop:
             return {name: lake.fingerprint(contracts[name], versions[name]) for name in versions}
 
 
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
 @pytest.mark.slow
-def test_all_that_was_planted_is_found_whatever_the_order_of_the_days(tmp_path):
-    at_once = Shop(tmp_path / "at_once")
+def test_all_that_was_planted_is_found_whatever_the_order_of_the_days(tmp_path, instance):
+    at_once = Shop(tmp_path / "at_once", instance)
     at_once.run(at_once.project.first_day, LAST)
     dirt = at_once.rows("shop_dirt")
     assert {row["verdict"] for row in dirt} == {"agrees"}, [row for row in dirt if row["verdict"] != "agrees"]
@@ -70,15 +77,15 @@ def test_all_that_was_planted_is_found_whatever_the_order_of_the_days(tmp_path):
     assert {row["name"] for row in findings if row["low"] == row["high"] == row["planted"]} >= {
         "happened.users", "happened.orders", "happened.customers", "happened.net",
     }  # fmt: skip
-    backwards = Shop(tmp_path / "backwards")
+    backwards = Shop(tmp_path / "backwards", instance)
     backwards.run(MIDDLE, LAST)
     backwards.run(backwards.project.first_day, MIDDLE - dt.timedelta(days=1))
     assert backwards.fingerprints() == at_once.fingerprints()
 
 
 @pytest.mark.slow
-def test_a_plain_shop_without_campaigns_and_experiments_runs_and_agrees(tmp_path):
-    plain = Shop(tmp_path, preset="plain", dirt={}, users=100)
+def test_a_plain_shop_without_campaigns_and_experiments_runs_and_agrees(tmp_path, instance):
+    plain = Shop(tmp_path, instance, preset="plain", dirt={}, users=100)
     plain.run(plain.project.first_day, dt.date(2025, 1, 20))
     assert plain.rows("shop_dirt") == []
     assert not [row for row in plain.rows("shop_findings") if row["verdict"] == "differs"]

@@ -136,7 +136,7 @@ def launched(ui: Ui) -> dict[str, Any]:
 
 def test_tables_are_shown_in_groups_with_descriptions_and_schemas(launched: dict[str, Any]) -> None:
     groups = {node["groupName"] for node in launched.values()}
-    assert groups == {"raw", "staged", "dimensions", "facts", "release"}
+    assert groups == {"raw", "staged", "dimensions", "facts", "activity", "paths", "sums", "release"}
     for name, node in launched.items():
         assert "**Grain**" in node["description"], name
         if name != "release":
