@@ -19,8 +19,6 @@ from analytics_assets.project.shop import Campaign, Shop
 from analytics_assets.sources.shop.streams import stream
 from analytics_assets.sources.shop.vocabulary import COUNTRIES, REGION_COUNTRY, REGIONS
 
-HOUR = 3_600_000
-"""Milliseconds."""
 _HOURS = np.array([0.3, 0.15, 0.1, 0.08, 0.08, 0.15, 0.4, 0.7, 0.9, 1.1, 1.2, 1.3, 1.45, 1.3, 1.15, 1.1, 1.2, 1.4, 1.6,
                    1.9, 2.1, 1.9, 1.3, 0.7])  # fmt: skip
 _HOURS = _HOURS * 24 / _HOURS.sum()
