@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from analytics_assets.contracts import activity, funnels, metrics, star
+from analytics_assets.contracts import activity, funnels, metrics, sales, star
 from analytics_assets.contracts import shop as shop_contracts
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.project import questions
+from analytics_assets.project.business import Control, Customers, Forecasts, Marketing
 from analytics_assets.project.conditions import Question
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Source
@@ -44,13 +46,17 @@ PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SHOP = (ROOT / "docs/shop.md").read_text()
 QUESTIONS = (ROOT / "docs/questions.md").read_text()
+MARTS = {sales: "sales.md"}
+"""The page on which each room of marts is described."""
 OF_THE_SHOP: dict[type[BaseModel], str] = {
     Shop: "shop.yaml", Visits: "visits", Purchases: "purchases", Funnel: "funnel", Spend: "spend", Orders: "orders",
     Season: "season", Campaign: "campaigns", Experiment: "experiments", Effect: "experiments", Dirt: "dirt",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", [ProjectFile, Source, Feed, ColumnMapping, Question])
+@pytest.mark.parametrize(
+    "model", [ProjectFile, Customers, Forecasts, Marketing, Control, Source, Feed, ColumnMapping, Question]
+)
 def test_every_key_of_a_project_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         assert re.search(rf"^\| `{name}` \|.*\| {re.escape(field.description or '?')} \|$", PROJECTS, re.MULTILINE), (
@@ -75,6 +81,14 @@ def test_every_table_of_answers_is_documented() -> None:
     for contract in (told for module in (activity, funnels, metrics) for told in vars(module).values()):
         if isinstance(contract, Contract):
             assert f"`{contract.table}`" in QUESTIONS, contract.table
+
+
+@pytest.mark.parametrize(("module", "document"), MARTS.items(), ids=lambda told: getattr(told, "__name__", ""))
+def test_every_mart_is_documented(module: ModuleType, document: str) -> None:
+    page = (ROOT / "docs" / document).read_text()
+    for contract in vars(module).values():
+        if isinstance(contract, Contract):
+            assert f"`{contract.table}`" in page, contract.table
 
 
 def test_every_raw_table_is_documented_with_its_columns() -> None:

@@ -48,6 +48,19 @@ _GROUPS = {
     "transitions": "paths",
     "device": "sums",
     "user": "sums",
+    "sales": "sales",
+    "order": "sales",
+    "product": "sales",
+    "revenue": "sales",
+    "reconciliation": "sales",
+    "customer": "customers",
+    "rfm": "customers",
+    "clv": "customers",
+    "series": "forecasts",
+    "forecast": "forecasts",
+    "anomalies": "forecasts",
+    "campaign": "marketing",
+    "attribution": "marketing",
 }
 """The group of a table by the first word of its name; the word itself where it is not here."""
 

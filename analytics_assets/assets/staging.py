@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from analytics_assets.contracts.delivered import Delivered, Refusal
+from analytics_assets.contracts.delivered import AMOUNT, Delivered, Refusal
 from analytics_assets.lake import functions
 from analytics_assets.project.model import Feed, Project, Source
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MAX_AMOUNT = 1e14
 """Where `decimal(18, 4)` ends."""
+_DECIMALS = 4
+_RATE, _WIDE = "decimal(18, 8)", "decimal(20, 4)"
 _PROVENANCE = ("delivery_day", "source", "feed", "file", "row_number", "row_key", "excluded_as")
 
 
@@ -122,7 +124,28 @@ def _typed(rows: Table, source: Source, feed: Feed, project: Project) -> Table:
         rows = functions.with_value(rows, column.name, column.type, source.timestamps, project.clock(source.time_zone))
         if mapping and mapping.negate:
             rows = rows.mutate(**{column.name: -rows[column.name]})
-    return rows.mutate(day=_day(rows, delivered, project))
+    rows = rows.mutate(day=_day(rows, delivered, project))
+    return _in_one_currency(rows, feed, project) if feed.mapping("currency") is not None and project.rates else rows
+
+
+def _in_one_currency(rows: Table, feed: Feed, project: Project) -> Table:
+    """Turn amounts of other currencies into the project's, at the rate of the row's day, to the fourth decimal."""
+    at = [
+        ((rows.currency == currency) & (rows.day >= ibis.literal(since)), ibis.literal(rate, _RATE))
+        for currency, rates in project.rates.items()
+        for since, rate in sorted(rates.items(), reverse=True)
+    ]
+    rows = rows.mutate(rate_=ibis.cases(*at, else_=ibis.null(_RATE)))
+    for column in feed.delivered.columns:
+        if column.type != AMOUNT or feed.mapping(column.name) is None:
+            continue
+        name, too_large = column.name, f"out_of_range_{column.name}"
+        exchanged = (rows[name].cast(_WIDE) * rows.rate_).round(_DECIMALS).try_cast(AMOUNT)
+        lost = rows.rate_.notnull() & rows[name].notnull() & exchanged.isnull()
+        rows = rows.mutate(
+            **{name: rows.rate_.notnull().ifelse(exchanged, rows[name]), too_large: rows[too_large] | lost}
+        )
+    return rows.drop("rate_")
 
 
 def _day(rows: Table, delivered: Delivered, project: Project) -> DateValue:
@@ -155,7 +178,7 @@ def _judge(raw: Table, source: Source, feed: Feed, project: Project) -> Table:
         product = rows[number].cast("float64").abs() * rows[price].cast("float64").abs()
         judged["out_of_range_amount"] = product >= _MAX_AMOUNT
     if feed.mapping("currency") is not None:
-        judged["foreign_currency"] = rows.currency != project.currency
+        judged["foreign_currency"] = (rows.currency != project.currency) & ~_has_rate(rows, project)
     judged |= _day_reasons(rows, feed, source, project)
     rows = rows.mutate(**{f"is_{code}": broken.fill_null(False) for code, broken in judged.items()})  # noqa: FBT003
     any_reason = functools.reduce(operator.or_, (rows[f"is_{code}"] for code in judged))
@@ -169,6 +192,13 @@ def _judge(raw: Table, source: Source, feed: Feed, project: Project) -> Table:
         *_PROVENANCE,
         rejected=any_reason.ifelse(listed.filter(lambda code: code.notnull()), none),
     )
+
+
+def _has_rate(rows: Table, project: Project) -> BooleanValue:
+    """Say whether the project has a rate for a row's currency on its day."""
+    first = {currency: min(rates) for currency, rates in project.rates.items()}
+    known = [(rows.currency == currency) & (rows.day >= ibis.literal(since)) for currency, since in first.items()]
+    return functools.reduce(operator.or_, known, ibis.literal(False))  # noqa: FBT003
 
 
 def _day_reasons(rows: Table, feed: Feed, source: Source, project: Project) -> dict[str, BooleanValue]:

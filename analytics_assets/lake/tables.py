@@ -29,7 +29,7 @@ from analytics_assets.lake.errors import LakeError
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
-    from ibis.expr.types import Table
+    from ibis.expr.types import Table, Value
 
     from analytics_assets.contracts.model import Contract
     from analytics_assets.lake.days import Days
@@ -93,20 +93,25 @@ def arrow_schema(contract: Contract) -> pa.Schema:
 
 
 def conform(table: Table, contract: Contract) -> Table:
-    """Return the contract's columns in its order and with its types; a missing column is an error."""
+    """Return the contract's columns in its order and with its types; a missing column is an error.
+
+    Amounts are always cast: Ibis calls a whole number times a `decimal(18, 4)` the same type again, and leaves out a
+    cast to it, while the engine makes it a `decimal(37, 4)`, which a file would then hold.
+    """
     import ibis
+    import ibis.expr.operations as ops
 
     if missing := [column.name for column in contract.columns if column.name not in table.columns]:
         raise LakeError(f"{contract.table} was computed without {', '.join(missing)}: its contract promises them.")
     types = table.schema()
-    return table.select(
-        **{
-            column.name: table[column.name]
-            if types[column.name] == ibis.dtype(column.type)
-            else table[column.name].cast(column.type)
-            for column in contract.columns
-        }
-    )
+
+    def typed(name: str, kind: str) -> Value:
+        if kind.startswith("decimal"):
+            amount: Value = ops.Cast(table[name], ibis.dtype(kind)).to_expr()
+            return amount
+        return table[name] if types[name] == ibis.dtype(kind) else table[name].cast(kind)
+
+    return table.select(**{column.name: typed(column.name, column.type) for column in contract.columns})
 
 
 class Lake:

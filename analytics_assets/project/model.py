@@ -20,6 +20,7 @@ from analytics_assets.lake.clocks import Clock
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.functions import EPOCHS, ISO
 from analytics_assets.project.base import Model
+from analytics_assets.project.business import Customers, Forecasts, Marketing, Rates
 from analytics_assets.project.conditions import Condition
 from analytics_assets.project.questions import Questions
 from analytics_assets.project.shop import Shop
@@ -208,11 +209,30 @@ class ProjectFile(Model):
     first_day: dt.date = Field(description="the first day that is reported")
     last_day: dt.date | None = Field(None, description="the last day, of data that has ended")
     owners: list[str] = Field([], description="e-mail addresses or team:NAME, shown as the owners of every table")
+    rates: Rates = Field(
+        {},
+        description="what other currencies are worth in this one, by the day from which it holds; others are refused",
+    )
+    customers: Customers = Field(Customers(), description="when a customer is lost, and how far ahead one is valued")
+    forecasts: Forecasts = Field(Forecasts(), description="how far ahead is forecast, and which days are special")
+    marketing: Marketing = Field(Marketing(), description="what orders are credited to, and where campaigns do not run")
+    exports: list[str] = Field(
+        ["rfm_customer_segments", "campaign_roi_analysis"],
+        description="tables that every run also writes as CSV files, for tools that read files",
+    )
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> ProjectFile:
         if self.last_day is not None and self.last_day < self.first_day:
             raise ValueError(f"last_day {self.last_day} lies before first_day {self.first_day}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_currency(self) -> ProjectFile:
+        if self.currency in self.rates:
+            raise ValueError(f"rates are of other currencies, and {self.currency} is the project's own")
+        if empty := [currency for currency, since in self.rates.items() if not since]:
+            raise ValueError(f"{empty[0]} has no rate; write {empty[0]}: {{{self.first_day}: RATE}}")
         return self
 
 
