@@ -44,7 +44,7 @@ bench: .venv/.dev ## Measure the shop, product analytics against a scan, and the
 	$(BIN)/python benchmarks/road.py
 
 clean: ## Remove the environment, the tables and the history.
-	rm -rf .venv .dagster_home lake
+	rm -rf .venv .dagster_home lake exports
 
 .venv/.run: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -42,6 +42,7 @@ def build_definitions(
     from analytics_assets.assets.catalog import resolve
     from analytics_assets.automation.building import (
         RUNTIME,
+        exports_definition,
         landing_definitions,
         release_definition,
         table_definition,
@@ -69,6 +70,7 @@ def build_definitions(
             *landing_definitions(graph, project, partitions),
             *(table_definition(asset, graph, project, partitions) for asset in graph.tables),
             release_definition(graph, project),
+            exports_definition(graph, project),
         ],
         jobs=[daily_job(partitions)],
         resources={RUNTIME: runtime, **(resource_overrides or {})},

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     lake: str | None = Field(
         None, description="root of the tables: a folder or an s3:// URL; HOME/lake/PROJECT by default"
     )
+    exports: Path | None = Field(
+        None, description="folder of the CSV files that a run writes; HOME/exports/PROJECT by default"
+    )
     memory: str | None = Field(
         None, description="most memory of the engine, such as 4GB; half of the machine's by default"
     )
@@ -49,6 +52,10 @@ class Settings(BaseSettings):
         """Return the root of a project's tables."""
         root = self.lake or str(self.history.parent / "lake" / project)
         return root if "://" in root else str(Path(root).absolute())
+
+    def exports_folder(self, project: str) -> Path:
+        """Return the folder of a project's CSV files."""
+        return (self.exports or self.history.parent / "exports" / project).absolute()
 
     @property
     def engine_memory(self) -> str:

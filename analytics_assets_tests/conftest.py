@@ -128,7 +128,9 @@ class Workshop:
 
     @property
     def settings(self) -> Settings:
-        return Settings(project=self.home, lake=str(self.lake), memory=MEMORY, threads=1)
+        return Settings(
+            project=self.home, lake=str(self.lake), exports=self.folder / "exports", memory=MEMORY, threads=1
+        )
 
     def run(self, first: str | None = None, last: str | None = None, select: str | None = None) -> Ran:
         """Run some days of delivery: all of the project's, one, or a range."""
@@ -208,6 +210,7 @@ class Workshop:
         return inherited | {
             "ANALYTICS_PROJECT": str(self.home),
             "ANALYTICS_LAKE": str(self.lake),
+            "ANALYTICS_EXPORTS": str(self.folder / "exports"),
             "ANALYTICS_MEMORY": MEMORY,
             "ANALYTICS_THREADS": "1",
             "DAGSTER_HOME": str(self.folder / "history"),

@@ -63,7 +63,7 @@ class Example:
 
 def example(name: str, folder: Path, instance: dg.DagsterInstance, **changes: object) -> Example:
     project = load_project(EXAMPLES / name, {"ANALYTICS_SHARED": str(SHARED)}).model_copy(update=changes)
-    return Example(project, Settings(lake=str(folder), memory="1GB"), instance)
+    return Example(project, Settings(lake=str(folder), exports=folder / "exports", memory="1GB"), instance)
 
 
 def whole(project: Project) -> Days:

@@ -38,7 +38,7 @@ class Shop:
         declared = yaml.safe_load((folder / "shop" / "project.yaml").read_text()) | {"last_day": str(LAST)}
         (folder / "shop" / "project.yaml").write_text(yaml.safe_dump(declared))
         self.project = load_project(folder / "shop", {})
-        self.settings = Settings(lake=str(folder / "lake"), memory="500MB")
+        self.settings = Settings(lake=str(folder / "lake"), exports=folder / "exports", memory="500MB")
         self.instance = instance
 
     def run(self, first: dt.date, last: dt.date) -> None:

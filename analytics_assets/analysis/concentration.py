@@ -55,7 +55,7 @@ def lorenz(amounts: Table) -> Table:
     share = (before + inside * found.amount.cast("float64")) / found.whole.cast("float64").nullif(0)
     start = places.aggregate(n=places.count()).filter(ibis._.n > 0)
     zero = start.select(percent=ibis.literal(0, "int64"), share=ibis.literal(0.0))
-    curve = found.select(percent=found.percent.cast("int64"), share=ibis.least(share, 1.0))
+    curve = found.select(percent=found.percent.cast("int64"), share=(share > 1).ifelse(1.0, share))
     return zero.union(curve)
 
 
@@ -67,7 +67,7 @@ def concentration(amounts: Table) -> Table:
 
     >>> from decimal import Decimal
     >>> spent = ibis.memtable({"unit": ["a", "b"], "amount": [Decimal(1), Decimal(3)]})
-    >>> concentration(spent).gini.execute()[0]
+    >>> float(concentration(spent).gini.execute()[0])
     0.25
     """
     places = ranked(amounts)
@@ -84,10 +84,11 @@ def concentration(amounts: Table) -> Table:
     below = curve.filter(curve.percent == 90).select(below="share")
     spread = told.cross_join(below)
     least = spread.needed.cast("float64") / n
+    gini = 2 * spread.weighted.cast("float64") / (n * whole) - (n + 1) / n
     return spread.select(
         "units",
         "whole",
-        gini=ibis.greatest(2 * spread.weighted.cast("float64") / (n * whole) - (n + 1) / n, 0.0),
+        gini=(gini < 0).ifelse(0.0, gini),
         top_decile_share=1 - spread.below,
         half_of_whole=whole.notnull().ifelse(least, ibis.null("float64")),
     )

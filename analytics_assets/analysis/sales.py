@@ -61,23 +61,31 @@ def with_refunds(lines: Table, returns: Table | None) -> Table:
     A return belongs to the first line of its order with its product; one without such a line belongs to none.
 
     Args:
-        lines: Columns order_id, line, product_id.
+        lines: Columns day, order_id, line, product_id.
         returns: Columns order_id, product_id, quantity, refund; only those that are paid back.
     """
     if returns is None:
         return lines.mutate(returned=ibis.literal(0, "int64"), refund=_NOTHING)
     by = ["order_id", "product_id"]
     back = returns.group_by(by).aggregate(returned_=returns.quantity.sum(), refund_=returns.refund.sum().cast(AMOUNT))
-    placed = lines.mutate(place_=ibis.row_number().over(ibis.window(group_by=by, order_by="line")))
+    placed = lines.mutate(place_=ibis.row_number().over(ibis.window(group_by=by, order_by=["day", "line"])))
     first = [placed.order_id == back.order_id, placed.product_id == back.product_id, placed.place_ == 0]
     told = placed.left_join(back, first)
     return told.select(*lines.columns, returned=told.returned_.fill_null(0), refund=told.refund_.fill_null(_NOTHING))
 
 
-def with_order_numbers(lines: Table) -> Table:
-    """Number each customer's orders by (time of the first line, order_id); null where the customer is."""
+def with_orders(lines: Table) -> Table:
+    """Add what lines have of their order: customer, day (order_day), and number among the customer's orders.
+
+    An order begins with its first line. Where its lines name several customers, it is the first's by name. A customer's
+    orders are numbered by (time of the first line, order_id); the number is null where nobody is named.
+    """
     of_order = ibis.window(group_by=["order_id"])
-    told = lines.mutate(began_=lines.ordered_at.min().over(of_order))
+    told = lines.mutate(
+        user_id=lines.user_id.min().over(of_order),
+        order_day=lines.day.min().over(of_order),
+        began_=lines.ordered_at.min().over(of_order),
+    )
     place = ibis.dense_rank().over(ibis.window(group_by="user_id", order_by=["began_", "order_id"]))
     told = told.mutate(order_number=place + 1)
     known = told.user_id.notnull().ifelse(told.order_number, ibis.null("int64"))
@@ -175,12 +183,15 @@ def _ranked(sold: Table) -> Table:
 
 
 def daily(lines: Table, by: Sequence[str] = ()) -> Table:
-    """Sum up each day's sales: orders, customers, new customers, units, amounts, and refunds of its orders."""
-    first = lines.order_number == 1
+    """Sum up each day's sales: orders, customers, new customers, units, amounts, and refunds of its orders.
+
+    An order of lines of several days counts on the first of them, and its amounts on the day of each line.
+    """
+    begun = lines.day == lines.order_day
     return lines.group_by(["day", *by]).aggregate(
-        orders=lines.order_id.nunique(),
+        orders=lines.order_id.nunique(where=begun),
         customers=lines.user_id.nunique(),
-        new_customers=lines.user_id.nunique(where=first),
+        new_customers=lines.user_id.nunique(where=begun & (lines.order_number == 1)),
         units=lines.quantity.sum(),
         **sums(lines),
         refunds_of_orders=lines.refund.sum().cast(AMOUNT),

@@ -49,7 +49,7 @@ def sales_overview(
 
     Cost is what a piece costs today. A return belongs to the first line of its order with its product.
     """
-    lines = sold.with_order_numbers(sold.counting(fact_sales))
+    lines = sold.with_orders(sold.counting(fact_sales))
     lines = sold.with_profit(lines, dim_products)
     lines = sold.with_refunds(lines, None if fact_returns is None else sold.paid_back(fact_returns))
     if dim_users is None or dim_geography is None:
@@ -155,7 +155,7 @@ def _spent(customers: Table) -> Table:
 
 
 @table(promised.RECONCILIATION)
-def reconciliation(  # noqa: PLR0913, PLR0917 - the tables that must agree
+def reconciliation(
     fact_sales: Table,
     sales_overview: Table,
     order_value: Table,
@@ -163,7 +163,6 @@ def reconciliation(  # noqa: PLR0913, PLR0917 - the tables that must agree
     revenue_daily: Table,
     customer_lifetime_value: Table,
     fact_returns: Table | None = None,
-    fact_user_days: Table | None = None,
 ) -> Table:
     """Hold the marts to each other and to the facts: the same money, to the last digit, however it is summed."""
     facts, whole = sold.counting(fact_sales), revenue_daily.filter(revenue_daily.dimension == "")
@@ -200,8 +199,6 @@ def reconciliation(  # noqa: PLR0913, PLR0917 - the tables that must agree
             _held(f"refunds of {name}", returned, rows.refunds.sum())
             for name, rows in {"revenue_daily": whole, "revenue_daily by category": parts}.items()
         ]
-    if fact_user_days is not None:
-        held.append(_held("revenue of fact_user_days", known.net.sum(), fact_user_days.revenue.sum()))
     return together(held)
 
 

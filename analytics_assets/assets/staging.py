@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_AMOUNT = 1e14
 """Where `decimal(18, 4)` ends."""
-_DECIMALS = 4
-_RATE, _WIDE = "decimal(18, 8)", "decimal(20, 4)"
+_RATE = "decimal(18, 8)"
 _PROVENANCE = ("delivery_day", "source", "feed", "file", "row_number", "row_key", "excluded_as")
 
 
@@ -140,7 +139,7 @@ def _in_one_currency(rows: Table, feed: Feed, project: Project) -> Table:
         if column.type != AMOUNT or feed.mapping(column.name) is None:
             continue
         name, too_large = column.name, f"out_of_range_{column.name}"
-        exchanged = (rows[name].cast(_WIDE) * rows.rate_).round(_DECIMALS).try_cast(AMOUNT)
+        exchanged = functions.exchanged(rows[name], rows.rate_)
         lost = rows.rate_.notnull() & rows[name].notnull() & exchanged.isnull()
         rows = rows.mutate(
             **{name: rows.rate_.notnull().ifelse(exchanged, rows[name]), too_large: rows[too_large] | lost}

@@ -20,7 +20,7 @@ from analytics_assets.contracts.audit import Audit, Finding
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
-from analytics_assets.lake.releases import RELEASES, commit_release
+from analytics_assets.lake.releases import RELEASES, commit_release, latest_release
 from analytics_assets.project.model import Project
 from analytics_assets.sources.errors import SourceError
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Outcome: TypeAlias = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 RUNTIME = "runtime"
+RELEASE = "release"
+EXPORTS = "exports"
 _KINDS = {"table", "duckdb", "deltalake"}
 _STAGED_SAYS = "Type and judge what was delivered: every row is kept, or rejected with the reasons."
 
@@ -346,16 +348,47 @@ def _land_table(step: Step, contract: Contract, landings: list["Landing"], days:
     yield from step.finish(staged, Audit(audit.rows, audit.rows_by_day, audit.kept, tuple(findings)), filtered=filtered)
 
 
+def exports_definition(graph: Graph, project: Project) -> dg.AssetsDefinition:
+    """Make the asset that writes released tables as CSV files."""
+
+    @dg.asset(
+        name=EXPORTS,
+        deps=[RELEASE],
+        description="Write the tables that `exports` of project.yaml names as CSV files, as the release shows them.",
+        group_name=RELEASE,
+        kinds={"csv"},
+        owners=project.owners,
+        required_resource_keys={RUNTIME},
+    )
+    def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        from analytics_assets.outlets.files import write_csv
+
+        runtime: Runtime = getattr(context.resources, RUNTIME)
+        with _told_to_people():
+            release = latest_release(runtime.lake)
+            written = write_csv(runtime.lake, release, graph.contracts(), project.exports, runtime.exports)
+        absent = [name for name in project.exports if name not in written]
+        return dg.MaterializeResult(
+            metadata={
+                "files": dg.MetadataValue.md("\n".join(f"- `{path}`" for path in written.values()) or "none"),
+                "absent": ", ".join(absent) or "none",
+                "release": release.number,
+            }
+        )
+
+    return body
+
+
 def release_definition(graph: Graph, project: Project) -> dg.AssetsDefinition:
     """Make the asset that ends a run: readers see its tables from here on, all at once."""
 
     @dg.asset(
-        name="release",
+        name=RELEASE,
         deps=list(graph.contracts()),
         description=description(
             RELEASES, "Show readers the tables of this run, all at once, and only when its error checks hold."
         ),
-        group_name="release",
+        group_name=RELEASE,
         kinds={"deltalake"},
         owners=project.owners,
         required_resource_keys={RUNTIME},

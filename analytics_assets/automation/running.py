@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics_assets.assets.catalog import resolve
+from analytics_assets.automation.building import EXPORTS, RELEASE
 from analytics_assets.automation.identity import days_to_repeat
 from analytics_assets.automation.jobs import DAILY, days_to_run
 from analytics_assets.automation.runtime import Listener, StepReport, open_lake
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 INSTANCE_FILE = "dagster.yaml"
 EVENT_BATCH = "1000"
-RELEASE = "release"
 _FORESEEN = {LakeError.__name__, SourceError.__name__}
 
 
@@ -154,7 +154,7 @@ def _run_once(
     definitions = build_definitions(project, settings, listener=hear)
     chosen = None
     if select is not None:
-        selected = selection(project, select) | dg.AssetSelection.assets(RELEASE)
+        selected = selection(project, select) | dg.AssetSelection.assets(RELEASE, EXPORTS)
         chosen = sorted(selected.resolve(definitions.resolve_asset_graph()))
     result = definitions.resolve_job_def(DAILY).execute_in_process(
         instance=instance,

@@ -65,6 +65,7 @@ class Runtime:
     lake: Lake
     run_id: str
     folder: Path
+    exports: Path
     listener: Listener
     published: dict[str, int] = field(default_factory=dict)
 
@@ -102,7 +103,7 @@ def open_runtime(
     ):
         if undone := undo_unreleased(lake, tables):
             tell(f"undone, because the run that published it never released it: {', '.join(undone)}")
-        yield Runtime(lake, run_id, Path(folder), listener)
+        yield Runtime(lake, run_id, Path(folder), settings.exports_folder(project), listener)
 
 
 @contextmanager

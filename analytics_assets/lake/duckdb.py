@@ -200,6 +200,11 @@ class DuckDBEngine:
             answer: list[dict[str, Any]] = self.backend.to_pyarrow(expression).to_pylist()
         return answer
 
+    def batches(self, expression: Table) -> Iterator[pa.RecordBatch]:
+        """Compute a table as a stream; see `Engine.batches`."""
+        with self._clock():
+            yield from self.backend.to_pyarrow_batches(expression)
+
     def write(self, expression: Table, folder: str, day: str | None, stem: str) -> Written:
         """Compute a table into Parquet files; see `Engine.write`."""
         import duckdb

@@ -6,7 +6,7 @@ Belongs here: what the rest of the package may ask of an engine. Does not belong
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -115,6 +115,9 @@ class Engine(Protocol):
 
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """Compute a small table."""
+
+    def batches(self, expression: Table) -> Iterator[pa.RecordBatch]:
+        """Compute a table as a stream of Arrow batches; memory stays bounded."""
 
     def write(self, expression: Table, folder: str, day: str | None, stem: str) -> Written:
         """Compute a table into Parquet files in a folder, a subfolder a day where `day` names a column."""

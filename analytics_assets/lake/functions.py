@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import ibis
 
+from analytics_assets.contracts.delivered import AMOUNT
 from analytics_assets.lake.clocks import INSTANT, LOCAL, Clock, from_microseconds, utc
 
 if TYPE_CHECKING:
-    from ibis.expr.types import BooleanValue, StringValue, Table, TimestampValue, Value
+    from ibis.expr.types import BooleanValue, DecimalValue, StringValue, Table, TimestampValue, Value
 
 ISO = "iso"
 EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
@@ -48,6 +49,17 @@ def json_text(document: StringValue, key: str) -> StringValue:
     """Give the text of one key of JSON objects, whatever the key is called."""
     text: StringValue = _json_text(document, "/" + key.replace("~", "~0").replace("/", "~1"))
     return text
+
+
+@ibis.udf.scalar.builtin(name="multiply", signature=(("decimal(20, 4)", "decimal(18, 8)"), "decimal(38, 12)"))
+def _product(amount, rate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Multiply exactly; Ibis refuses decimals of different scales."""
+
+
+def exchanged(amount: DecimalValue, rate: DecimalValue) -> DecimalValue:
+    """Give an amount at a rate of exchange, rounded to the fourth decimal, half away from zero; null: too large."""
+    worth: DecimalValue = _product(amount.cast("decimal(20, 4)"), rate).round(4).try_cast(AMOUNT)
+    return worth
 
 
 @ibis.udf.scalar.builtin(name="json_merge_patch", signature=(("string", "string"), "string"))

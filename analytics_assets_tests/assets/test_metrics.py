@@ -312,7 +312,7 @@ def test_the_shops_metrics_agree_with_its_facts(tmp_path):
     said = yaml.safe_load((SHOP / "project.yaml").read_text()) | {"last_day": str(last)}
     (tmp_path / "shop" / "project.yaml").write_text(yaml.safe_dump(said))
     shop = load_project(tmp_path / "shop", {})
-    settings = Settings(lake=str(tmp_path / "lake"), memory="500MB")
+    settings = Settings(lake=str(tmp_path / "lake"), exports=tmp_path / "exports", memory="500MB")
     for outcome in run(shop, settings, Days(shop.first_day, last), instance=dg.DagsterInstance.ephemeral()):
         assert outcome.success, outcome.failures
     with open_lake(settings, shop.name) as lake:

@@ -511,3 +511,32 @@ def test_rejected_rows_are_shown_with_their_reasons_as_they_came(engine):
         (["unparseable_occurred_at"], 3, "soon", None),
     ]
     assert [row["row_number"] for row in engine.rows(rejected_rows(rows, came, "missing_event_type"))] == [2]
+
+
+# --- other currencies -------------------------------------------------------------------------------------------------
+
+
+def exchanged(engine, day_, price, **says):
+    rates = {"EUR": {"2024-03-01": "1.1", "2024-03-10": "1.25"}, "JPY": {"2024-03-05": "0.0067"}}
+    within = orders("currency", within={"rates": rates})
+    return line(engine, within, ordered_at=f"2024-03-{day_:02} 10:00:00", unit_price=price, **says)
+
+
+@pytest.mark.parametrize(
+    ("number", "currency", "worth"),
+    [(1, "EUR", "11"), (9, "EUR", "11"), (10, "EUR", "12.5"), (6, "JPY", "0.067"), (6, "USD", "10"), (6, None, "10")],
+)
+def test_an_amount_in_another_currency_is_worth_the_rate_of_its_day(engine, number, currency, worth):
+    found = exchanged(engine, number, "10", currency=currency)
+    assert (found["unit_price"], found["rejected"]) == (Decimal(worth), [])
+
+
+@pytest.mark.parametrize(("number", "currency"), [(4, "JPY"), (6, "GBP")])
+def test_a_currency_without_a_rate_on_its_day_is_refused(engine, number, currency):
+    assert exchanged(engine, number, "10", currency=currency)["rejected"] == ["foreign_currency"]
+
+
+def test_an_exchanged_amount_is_rounded_to_the_fourth_decimal_and_may_be_too_large(engine):
+    assert exchanged(engine, 6, "1.0001", currency="JPY")["unit_price"] == Decimal("0.0067")
+    found = exchanged(engine, 1, "95000000000000", currency="EUR")
+    assert "out_of_range_unit_price" in found["rejected"]

@@ -386,7 +386,7 @@ def test_a_project_run_from_and_to_a_bucket_gives_the_tables_of_a_local_run(buck
 def fingerprints(folder: Path, root: str) -> tuple[dict[str, str], str]:
     """Run a project and return the content hash of every released table, and what Dagster's history says."""
     project = load_project(folder, {})
-    settings = Settings(project=folder, lake=root, memory="500MB", threads=1)
+    settings = Settings(project=folder, lake=root, exports=folder / "exports", memory="500MB", threads=1)
     days = Days(project.first_day, project.last_day or project.first_day)
     with dg.DagsterInstance.ephemeral() as instance:
         outcomes = run(project, settings, days, instance=instance)

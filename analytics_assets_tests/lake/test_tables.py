@@ -168,7 +168,7 @@ def test_a_run_says_how_a_table_of_an_older_lake_followed_its_contract(workshop:
     with open_lake(workshop.settings, "workshop") as lake:
         version = publish(lake, older, Days(dt.date(2024, 3, 4), dt.date(2024, 3, 4)), sale("old"))
         commit_release(lake, "an older run", {"fact_sales": version.version})
-    ran = workshop.run("03-01", "03-02")
+    ran = workshop.run("03-01", "03-02", select="+fact_sales")
     assert ran.report("fact_sales").message == "fact_sales followed its contract: gained payment_method"
     assert workshop.rows("fact_sales", "order_id", "payment_method") == [("o1", None), ("o2", None), ("old", None)]
 
