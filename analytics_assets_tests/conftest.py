@@ -86,14 +86,23 @@ class Ran:
         return "\n".join(map(str, self.broken(table, "warning")))
 
 
+STAR = "group:raw or group:staged or group:dimensions or group:facts"
+"""The tables that the road ends in; marts are made of them, and take as long again."""
+
+
 @dataclass
 class Workshop:
-    """Write a project, deliver files, run days, and read back what came of it."""
+    """Write a project, deliver files, run days, and read back what came of it.
+
+    Attributes:
+        selects: The tables of a run that does not say which; everything by default.
+    """
 
     folder: Path
     instance: dg.DagsterInstance
     declared: dict[str, Any] = field(default_factory=dict)
     lake: Path = Path()
+    selects: str | None = None
 
     def __post_init__(self) -> None:
         self.lake = self.folder / "lake"
@@ -137,7 +146,8 @@ class Workshop:
         project = self.project
         begin = day(first) if first else project.first_day
         end = day(last) if last else begin if first else project.last_day
-        return Ran(run(project, self.settings, Days(begin, end or begin), select=select, instance=self.instance))
+        chosen = select or self.selects
+        return Ran(run(project, self.settings, Days(begin, end or begin), select=chosen, instance=self.instance))
 
     def release(self) -> Release:
         """Return what readers see."""

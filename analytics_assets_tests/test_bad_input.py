@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics_assets.lake.lock import run_lock
-from analytics_assets_tests.conftest import ORDER_COLUMNS, ORDERS, Workshop, csv, day, orders
+from analytics_assets_tests.conftest import ORDER_COLUMNS, ORDERS, STAR, Workshop, csv, day, orders
 
 GOOD = "o1,1,u1,p1,2024-03-01 10:00:00,2,9.99"
 MORE = "o2,1,u2,p1,2024-03-02 11:00:00,1,5"
@@ -26,6 +26,13 @@ EVENTS: dict[str, Any] = {
     "format": "csv",
     "feeds": [{"table": "events", "columns": {name: name for name in EVENT_COLUMNS}}],
 }
+
+
+@pytest.fixture
+def workshop(workshop: Workshop) -> Workshop:
+    """Give a workshop without marts: what happens to rows is seen in the star schema."""
+    workshop.selects = STAR
+    return workshop
 
 
 # what cannot be read at all ends the run, and nothing becomes visible
@@ -455,6 +462,7 @@ def test_a_late_row_lands_in_the_day_it_happened_and_a_too_late_one_is_rejected(
 @pytest.mark.slow
 def test_two_runs_of_the_same_day_at_once_end_in_one_of_them_whole(workshop: Workshop, tmp_path: Path) -> None:
     other = Workshop(tmp_path / "other", workshop.instance)
+    workshop.selects = None  # as the command line, which is to run at once
     for each, key in ((workshop, "x"), (other, "y")):
         each.source("orders", ORDERS)
         each.deliver("orders.csv", orders(*(f"{key}{n},1,u{key},p1,2024-03-01 10:00:00,1,1" for n in range(5))))
