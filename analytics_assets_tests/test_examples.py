@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import ibis
+import pandas as pd
 import pytest
 
 from analytics_assets.assets.catalog import resolve
@@ -53,6 +55,13 @@ class Example:
             rows = lake.read(resolve(self.project).contracts()[table], version=latest_release(lake).versions[table])
             (answer,) = lake.engine.rows(rows.aggregate(**measures))
         return answer
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Read a small table of the newest release."""
+        with open_lake(self.settings, self.project.name) as lake:
+            return lake.engine.rows(
+                lake.read(resolve(self.project).contracts()[table], version=latest_release(lake).versions[table])
+            )
 
     def fingerprints(self) -> dict[str, str]:
         contracts = resolve(self.project).contracts()
@@ -131,6 +140,108 @@ def test_online_retail_has_4070_stock_codes_and_38_countries(online_retail: Ran)
     products = online_retail.example.ask("dim_products", n=(ibis._.product_id != "(unknown)").sum())
     countries = online_retail.example.ask("dim_geography", n=ibis._.country.nunique())
     assert (products["n"], countries["n"]) == (4_070, 37)  # the 38th country has no line with a customer
+
+
+@functools.cache
+def purchases() -> pd.DataFrame:
+    """Read the lines that count of the Online Retail file, on a road of their own: customer, invoice, day, net."""
+    told = pd.read_parquet(SHARED / "data/online_retail/online_retail.parquet")
+    credit = told.InvoiceNo.astype(str).str.startswith("C")
+    lines = told[(told.Quantity > 0) & (told.UnitPrice > 0) & told.CustomerID.notna() & ~credit]
+    net = [
+        Decimal(int(quantity)) * Decimal(str(price))
+        for quantity, price in zip(lines.Quantity, lines.UnitPrice, strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "user": lines.CustomerID.astype(float).astype(int).astype(str),
+            "order": lines.InvoiceNo.astype(str),
+            "day": pd.to_datetime(lines.InvoiceDate).dt.normalize(),
+            "net": net,
+        }
+    )
+
+
+def test_online_retail_has_4338_customers_in_segments_and_their_net_to_the_last_digit(online_retail: Ran) -> None:
+    net = Decimal("8911407.9040")
+    each = online_retail.example.rows("rfm_customer_segments")
+    assert (len(each), sum(row["monetary"] for row in each)) == (4_338, net)
+    segments = online_retail.example.rows("rfm_segments")
+    assert (sum(row["customers"] for row in segments), sum(row["revenue"] for row in segments)) == (4_338, net)
+    assert sum(row["orders"] for row in segments) == 18_532
+    held = {row["name"]: row for row in online_retail.example.rows("reconciliation")}
+    assert held["net of rfm_segments"]["found"] == held["net of rfm_segments"]["expected"] == net
+
+
+def test_online_retail_scores_are_those_of_pandas(online_retail: Ran) -> None:
+    lines = purchases()
+    told = lines.groupby("user").agg(orders=("order", "nunique"), net=("net", "sum"), last=("day", "max"))
+    recency = (pd.Timestamp("2011-12-09") - told["last"]).dt.days
+    fifth = {
+        name: (values.rank(method="min").astype(int) - 1) * 5 // len(told)
+        for name, values in {"r": recency, "f": told.orders, "m": told.net.astype(float)}.items()
+    }
+    expected = {
+        user: (recency[user], told.orders[user], told.net[user],
+               f"{5 - fifth['r'][user]}{1 + fifth['f'][user]}{1 + fifth['m'][user]}")
+        for user in told.index
+    }  # fmt: skip
+    found = {
+        row["user_id"]: (row["recency_days"], row["frequency"], row["monetary"], row["rfm"])
+        for row in online_retail.example.rows("rfm_customer_segments")
+    }
+    assert found == expected
+
+
+@pytest.mark.parametrize(("interval", "code"), [("month", "M"), ("week", "W-SUN")])
+def test_online_retail_cohorts_are_those_of_pandas(online_retail: Ran, interval: str, code: str) -> None:
+    lines = purchases().copy()
+    lines["at"] = lines.day.dt.to_period(code)
+    lines["cohort"] = lines.groupby("user")["at"].transform("min")
+    lines["period"] = [at.ordinal - cohort.ordinal for at, cohort in zip(lines["at"], lines.cohort, strict=True)]
+    sizes = lines.groupby("cohort").user.nunique()
+    cells = lines.groupby(["cohort", "period"]).agg(active=("user", "nunique"), net=("net", "sum"))
+    last = pd.Period("2011-12-09", code)
+    found = {
+        (row["cohort"], row["period"]): row
+        for row in online_retail.example.rows("order_cohorts")
+        if row["interval"] == interval
+    }
+    pooled: dict[int, list[Any]] = {}
+    for cohort, size in sizes.items():
+        brought = Decimal(0)
+        for period in range(min(last.ordinal - cohort.ordinal, 52) + 1):
+            there = (cohort, period) in cells.index
+            active, net = cells.loc[(cohort, period)] if there else (0, Decimal(0))
+            brought += net
+            row = found.pop((cohort.start_time.date(), period))
+            assert (row["customers"], row["active"], row["net"]) == (size, active, net)
+            assert row["cumulative_net"] == brought
+            assert row["complete"] == ((cohort + period).end_time < pd.Timestamp("2011-12-10"))
+            if row["complete"]:
+                pooled.setdefault(period, []).append((size, active, brought))
+    assert not found
+    curve = {
+        row["period"]: row for row in online_retail.example.rows("order_cohort_curve") if row["interval"] == interval
+    }
+    assert curve.keys() == pooled.keys()
+    for period, counted in pooled.items():
+        size, active, brought = (sum(values) for values in zip(*counted, strict=True))
+        row = curve[period]
+        assert (row["cohorts"], row["customers"], row["active"]) == (len(counted), size, active)
+        assert row["retention"] == pytest.approx(active / size, rel=1e-12)
+        assert row["cumulative_net_per_customer"] == pytest.approx(float(brought / int(size)), rel=1e-12)
+
+
+def test_online_retail_december_cohort_is_the_published_one(online_retail: Ran) -> None:
+    cells = {
+        row["period"]: row
+        for row in online_retail.example.rows("order_cohorts")
+        if (row["interval"], row["cohort"]) == ("month", dt.date(2010, 12, 1))
+    }
+    assert (cells[0]["customers"], cells[1]["active"]) == (885, 324)
+    assert round(cells[1]["retention"], 3) == 0.366
+    assert [cells[period]["complete"] for period in (11, 12)] == [True, False]
 
 
 def test_vanguard_counts_are_the_known_ones(vanguard: Ran) -> None:

@@ -155,7 +155,7 @@ def _spent(customers: Table) -> Table:
 
 
 @table(promised.RECONCILIATION)
-def reconciliation(
+def reconciliation(  # noqa: PLR0913, PLR0917 - the tables that must agree
     fact_sales: Table,
     sales_overview: Table,
     order_value: Table,
@@ -163,6 +163,9 @@ def reconciliation(
     revenue_daily: Table,
     customer_lifetime_value: Table,
     fact_returns: Table | None = None,
+    rfm_customer_segments: Table | None = None,
+    rfm_segments: Table | None = None,
+    order_cohorts: Table | None = None,
 ) -> Table:
     """Hold the marts to each other and to the facts: the same money, to the last digit, however it is summed."""
     facts, whole = sold.counting(fact_sales), revenue_daily.filter(revenue_daily.dimension == "")
@@ -198,6 +201,29 @@ def reconciliation(
         held += [
             _held(f"refunds of {name}", returned, rows.refunds.sum())
             for name, rows in {"revenue_daily": whole, "revenue_daily by category": parts}.items()
+        ]
+    if rfm_customer_segments is not None:
+        each = rfm_customer_segments
+        held += [
+            _held("customers of rfm_customer_segments", customer_lifetime_value.count(), each.count()),
+            _held("orders of rfm_customer_segments", known.count(), each.frequency.sum()),
+            _held("net of rfm_customer_segments", known.net.sum(), each.monetary.sum()),
+        ]
+    if rfm_segments is not None:
+        held += [
+            _held("customers of rfm_segments", customer_lifetime_value.count(), rfm_segments.customers.sum()),
+            _held("orders of rfm_segments", known.count(), rfm_segments.orders.sum()),
+            _held("net of rfm_segments", known.net.sum(), rfm_segments.revenue.sum()),
+        ]
+    if order_cohorts is not None:
+        began = order_cohorts.filter(order_cohorts.period == 0)
+        held += [
+            _held(
+                f"customers of order_cohorts by {unit}",
+                customer_lifetime_value.count(),
+                began.customers.sum(where=began.interval == unit),
+            )
+            for unit in ("month", "week")
         ]
     return together(held)
 
