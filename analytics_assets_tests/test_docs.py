@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from analytics_assets.contracts import activity, customers, funnels, metrics, sales, star
+from analytics_assets.contracts import activity, customers, funnels, marketing, metrics, sales, star
 from analytics_assets.contracts import shop as shop_contracts
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
@@ -46,7 +46,7 @@ PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SHOP = (ROOT / "docs/shop.md").read_text()
 QUESTIONS = (ROOT / "docs/questions.md").read_text()
-MARTS = {sales: "sales.md", customers: "customers.md"}
+MARTS = {sales: "sales.md", customers: "customers.md", marketing: "marketing.md"}
 """The page on which each room of marts is described."""
 OF_THE_SHOP: dict[type[BaseModel], str] = {
     Shop: "shop.yaml", Visits: "visits", Purchases: "purchases", Funnel: "funnel", Spend: "spend", Orders: "orders",
@@ -106,7 +106,7 @@ def test_every_published_table_is_documented() -> None:
 
 def test_every_refusal_is_a_word_of_the_documents() -> None:
     known = {"negative_discount", "negative_tax", "negative_shipping", "negative_refund", "negative_spend"}
-    known |= {"negative_impressions", "negative_clicks"}  # the "..." after the first four
+    known |= {"negative_impressions", "negative_clicks", "negative_conversions"}  # the "..." after the first four
     for delivered in DELIVERED.values():
         for refusal in delivered.refusals:
             assert f"`{refusal.reason}`" in SEMANTICS or refusal.reason in known
@@ -195,6 +195,6 @@ def test_examples_of_other_worlds_load_and_live(example: str) -> None:
     assert sum(len(world.day(number).lines) for number in range(world.shop.days)) > 0
 
 
-@pytest.mark.parametrize("name", ["starter", "online_retail", "vanguard"])
+@pytest.mark.parametrize("name", ["starter", "online_retail", "vanguard", "facebook_ads"])
 def test_examples_load(name: str) -> None:
     assert load_project(ROOT / "examples" / name, {}).name == name

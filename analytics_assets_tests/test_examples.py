@@ -108,6 +108,13 @@ def vanguard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         yield Ran(made, made.run(whole(made.project)))
 
 
+@pytest.fixture(scope="module")
+def facebook_ads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = example("facebook_ads", tmp_path_factory.mktemp("facebook_ads"), instance)
+        yield Ran(made, made.run(whole(made.project)))
+
+
 def test_online_retail_accounts_for_every_line(online_retail: Ran) -> None:
     assert online_retail.rows("raw_order_lines") + online_retail.rows("raw_returns") == 541_909
     assert online_retail.rows("fact_sales") == 530_104
@@ -277,6 +284,25 @@ def test_vanguard_clients_that_no_roster_knows_keep_their_id_and_are_counted(van
     events = next(report for report in vanguard.outcome.reports if report.table == "fact_events")
     (finding,) = [finding for finding in events.findings if not finding.holds]
     assert (finding.rule, finding.severity, finding.distinct) == ("user_id is in dim_users", "warning", 762)
+
+
+def test_facebook_ads_cost_what_the_files_say(facebook_ads: Ran) -> None:
+    assert not facebook_ads.rejected("campaign_spend")
+    assert facebook_ads.rows("fact_campaign_spend") == 1_143
+    everything = ibis._.dimension == ""
+    told = ("spend", "impressions", "clicks", "conversions", "cpc", "cost_per_conversion", "ctr")
+    found = facebook_ads.example.ask("campaign_performance", **{n: ibis._[n].max(where=everything) for n in told})
+    assert (found["spend"], found["impressions"], found["clicks"]) == (Decimal("58705.2300"), 213_434_828, 38_165)
+    assert (found["conversions"], round(found["cost_per_conversion"], 6)) == (1_079, 54.407071)
+    assert round(found["cpc"], 6) == 1.538195
+    assert found["ctr"] == pytest.approx(38_165 / 213_434_828)
+
+
+def test_facebook_ads_have_the_known_conversions_by_campaign(facebook_ads: Ran) -> None:
+    by = {f"c{name}": ibis._.conversions.sum(where=ibis._.value == name) for name in ("916", "936", "1178")}
+    assert facebook_ads.example.ask("campaign_performance", **by) == {"c916": 24, "c936": 183, "c1178": 872}
+    never = facebook_ads.example.ask("campaign_performance", n=(ibis._.clicks == 0).sum(), cpc=ibis._.cpc.isinf().any())
+    assert never == {"n": 207, "cpc": False}
 
 
 @pytest.mark.slow

@@ -65,6 +65,8 @@ def _text(raw: Table, name: str, feed: Feed, source: Source) -> StringValue:
     if mapping.values:
         text = ibis.cases(*((text == old, new) for old, new in mapping.values.items()), else_=text)
     text = text.isin(source.nulls).ifelse(ibis.null("string"), text) if source.nulls else text
+    if mapping.decimals is not None:
+        text = functions.rounded(text, mapping.decimals)
     return text if default is None else text.fill_null(default)
 
 

@@ -262,6 +262,7 @@ _TABLES = (
             Column("spend", AMOUNT, "money spent", MONEY, nullable=False),
             Column("impressions", "int64", "times shown", "impressions"),
             Column("clicks", "int64", "times clicked", "clicks"),
+            Column("conversions", "int64", "conversions that the platform reports", "conversions"),
             _CURRENCY,
         ),
         key=("campaign_id", "spent_on", "channel"),
@@ -272,6 +273,7 @@ _TABLES = (
             Refusal("negative_spend", "spend", below=0),
             Refusal("negative_impressions", "impressions", below=0),
             Refusal("negative_clicks", "clicks", below=0),
+            Refusal("negative_conversions", "conversions", below=0),
         ),
     ),
     Delivered(

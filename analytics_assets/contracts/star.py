@@ -286,11 +286,12 @@ FACT_CAMPAIGN_SPEND = Contract(
         Column("spend", AMOUNT, "money spent", MONEY, nullable=False),
         Column("impressions", "int64", "times shown", "impressions"),
         Column("clicks", "int64", "times clicked", "clicks"),
+        Column("conversions", "int64", "conversions that the platform reports; null: it reports none", "conversions"),
     ),
     key=("campaign_id", "channel"),
     day="day",
     references=(_TO_CAMPAIGNS, _TO_DATES),
-    rules=(InRange("spend", minimum=0), InRange("impressions", minimum=0), InRange("clicks", minimum=0)),
+    rules=tuple(InRange(name, minimum=0) for name in ("spend", "impressions", "clicks", "conversions")),
     accounts_for="staged_campaign_spend",
 )
 

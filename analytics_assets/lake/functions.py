@@ -180,6 +180,13 @@ def with_decimal(rows: Table, name: str, kind: str) -> Table:
     ).drop(given, number, power, f"{name}__fine")
 
 
+def rounded(text: StringValue, decimals: int) -> StringValue:
+    """Round texts that are numbers to so many decimals, a half away from zero; others pass as they are."""
+    number = _where(_holds(text.re_search(_NUMBER)), text.try_cast(f"decimal(38, {decimals})"))
+    rounded: StringValue = ibis.coalesce(number.cast("string"), text)
+    return rounded
+
+
 def _with_value(rows: Table, name: str, value: Value) -> Table:
     given = f"{name}__given"
     read = rows.mutate(**{given: rows[name].notnull(), name: value})

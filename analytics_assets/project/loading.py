@@ -218,6 +218,15 @@ def _feed_problems(feed: Feed, positions: Positions, at: tuple[str | int, ...]) 
             yield positions.problem(
                 (*at, "columns", name, "negate"), f"{name} is no number", "Remove 'negate'", key=True
             )
+        if (
+            mapping
+            and mapping.decimals is not None
+            and name in names
+            and not delivered.column(name).type.startswith("decimal")
+        ):
+            yield positions.problem(
+                (*at, "columns", name, "decimals"), f"{name} is no amount", "Remove 'decimals'", key=True
+            )
     for column in delivered.columns:
         if not column.nullable and column.name not in feed.columns:
             hint = (

@@ -86,6 +86,9 @@ class ColumnMapping(Model):
     constant: str | None = Field(None, description="the same text for every row, instead of a column")
     values: dict[str, str] = Field({}, description="texts to be replaced, others pass")
     negate: bool = Field(default=False, description="turn the sign of a number")
+    decimals: int | None = Field(
+        None, ge=0, le=4, description="round an amount to so many decimals, where more than 4 would be refused"
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> ColumnMapping:

@@ -19,7 +19,7 @@ from analytics_assets.assets.catalog import (
     staged_asset,
     table,
 )
-from analytics_assets.contracts import activity, customers, funnels, metrics, sales, shop, star
+from analytics_assets.contracts import activity, customers, funnels, marketing, metrics, sales, shop, star
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
@@ -32,7 +32,7 @@ from analytics_assets_tests.making import table as made
 
 DECLARED = {
     contract.table: contract
-    for module in (star, shop, activity, funnels, metrics, sales, customers)
+    for module in (star, shop, activity, funnels, metrics, sales, customers, marketing)
     for contract in vars(module).values()
     if isinstance(contract, Contract)
 }
@@ -40,6 +40,7 @@ OF_QUESTIONS = {"funnel_daily_metrics", "metric_daily", "declared_events"}
 """The tables that are there only where a project asks something."""
 OF_EVERYONE = set(DECLARED) - OF_QUESTIONS
 OF_USER_DAYS = {"active_users", "active_days", "lifecycle", "churn", "user_revenue"}
+OF_CREDIT = {"attribution_orders", "attribution"}
 OF_SALES = {name for name in DECLARED if catalog._GROUPS.get(name.split("_")[0]) in {"sales", "customers"}}
 OF_EVENTS = {"transitions", "feature_usage", "feature_adoption", "device_metrics"}
 ZEROS = {"active_users": 1, "lifecycle": 3, "churn": 3, "reconciliation": 48}
@@ -77,7 +78,8 @@ def test_a_function_computes_what_its_contract_promises_even_of_nothing(engine, 
     contracts = resolve(project(*EVERYTHING, shop=Shop())).contracts()
     inputs = {name: made(contracts[name]) for name in asset.inputs}
     found = conform(
-        asset.compute(inputs, Setting(project(shop=Shop(size="tiny")), Days(day(1), day(1)))), asset.contract
+        asset.compute(inputs, Setting(project(shop=Shop(size="tiny")), Days(day(1), day(1)), None, engine.rows)),
+        asset.contract,
     )
     assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
     if asset.group != "shop":  # its truth does not come out of the tables
@@ -247,7 +249,7 @@ def test_a_project_of_events_has_what_events_feed():
 
 
 def test_a_project_of_sales_has_user_days_without_sessions():
-    there = {"staged_order_lines", "dim_dates", "fact_sales", "fact_user_days", *OF_USER_DAYS, *OF_SALES}
+    there = {"staged_order_lines", "dim_dates", "fact_sales", "fact_user_days", *OF_USER_DAYS, *OF_SALES, *OF_CREDIT}
     assert set(names(source(SALES))) == there
 
 

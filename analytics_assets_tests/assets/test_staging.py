@@ -105,6 +105,15 @@ def test_a_bad_value_is_a_reason_of_its_own(engine):
     assert {row["row_key"]: row["rejected"] for row in found} == {reason: [reason] for reason in BAD_LINES}
 
 
+def test_amounts_are_rounded_where_the_mapping_says_so_and_nowhere_else(engine):
+    within = orders(columns={**feed("order_lines", "tax")["columns"], "tax": {"column": "tax", "decimals": 4}})
+    found = line(engine, within, tax="1.429999948", unit_price="2.5000")
+    assert (found["rejected"], found["tax"]) == ([], Decimal("1.43"))
+    assert line(engine, within, tax="1.429999948", unit_price="2.50001")["rejected"] == ["precision_unit_price"]
+    for text, reason in {"one": "unparseable_tax", "1e300": "out_of_range_tax", "-0.00005": "negative_tax"}.items():
+        assert line(engine, within, tax=text)["rejected"] == [reason]
+
+
 RETURN = {"return_id": "r", "line": "1", "product_id": "p", "returned_at": "2024-03-05", "quantity": "1"}
 SPEND = {"campaign_id": "c", "spent_on": "2024-03-05", "channel": "x", "spend": "1"}
 ASSIGNMENT = {"experiment": "x", "user_id": "u", "variant": "a", "assigned_at": "2024-03-05"}

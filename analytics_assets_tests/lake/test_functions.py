@@ -472,3 +472,19 @@ def test_an_object_holds_what_is_there_and_nothing_where_all_is_missing(engine, 
 def test_an_object_of_no_columns_is_nothing(engine):
     rows = table({"n": "int64"}, {"n": 1})
     assert engine.rows(rows.select(object=functions.json_object({}))) == [{"object": None}]
+
+
+@pytest.mark.parametrize("decimals", [0, 2, 4])
+@given(text=st.from_regex(r"\A[+-]?[0-9]{1,12}(\.[0-9]{0,12})?\Z"))
+@settings(max_examples=60, deadline=None)
+def test_texts_are_rounded_as_decimals_are(engine, decimals, text):
+    """A half goes away from zero, in one step: 0.0049 is no half cent."""
+    rows = table({"x": "string"}, {"x": text})
+    (row,) = engine.rows(rows.select(x=functions.rounded(rows.x, decimals)))
+    assert Decimal(row["x"]) == Decimal(text).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+
+
+@pytest.mark.parametrize("text", ["", "none", "1.2.3", "NaN", "1e300", None])
+def test_what_is_no_number_is_not_rounded(engine, text):
+    rows = table({"x": "string"}, {"x": text})
+    assert engine.rows(rows.select(x=functions.rounded(rows.x, 2))) == [{"x": text}]

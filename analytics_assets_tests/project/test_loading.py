@@ -238,6 +238,17 @@ def test_only_numbers_have_a_sign_to_turn(tmp_path, name):
     assert load(tmp_path, {"rows": text.replace("negate: true", "negate: false")})
 
 
+@pytest.mark.parametrize("name", ["product_id", "ordered_at", "quantity"])
+def test_only_amounts_have_decimals_to_round(tmp_path, name):
+    columns = {c: c for c in ("order_id", "product_id", "ordered_at", "quantity", "unit_price")} | {
+        name: f"{{column: x, decimals: 2}} {HERE}"
+    }
+    text = feeds("- table: order_lines", "  columns:", *(f"    {c}: {origin}" for c, origin in columns.items()))
+    assert problem(tmp_path, text).message == f"{name} is no amount"
+    unit_price = text.replace("{column: x, decimals: 2}", "x").replace("unit_price: unit_price", f"unit_price: {HERE}")
+    assert load(tmp_path, {"rows": unit_price.replace(f": {HERE}", ": {column: x, decimals: 4}")})
+
+
 USERS = "table: users, columns: {user_id: id}"
 
 
