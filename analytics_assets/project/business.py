@@ -6,12 +6,14 @@ Belongs here: the models of those sections. Does not belong here: what the analy
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import re
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from analytics_assets.contracts import star
 from analytics_assets.project.base import Model
 
 _COUNTRY = re.compile(r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")
@@ -36,6 +38,16 @@ def _currency(code: str) -> str:
     if not _CURRENCY.match(code):
         raise ValueError(f"'{code}' is no currency; write its ISO 4217 code, such as EUR")
     return code
+
+
+def _of_users(name: str) -> str:
+    told = (*star.DIM_USERS.columns, *star.DIM_GEOGRAPHY.columns)
+    known = sorted({c.name for c in told if c.type == "string" and not c.personal} - {"properties", "excluded_as"})
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise ValueError(f"users have no column '{name}'; {hint}There are: {', '.join(known)}")
+    return name
 
 
 Place = Annotated[str, AfterValidator(_place)]
@@ -68,7 +80,10 @@ class Forecasts(Model):
 class Control(Model):
     """Say where a campaign does not run: the users there show what would have come without it."""
 
-    by: str = Field("region", description="the column of users, or of their places, that tells users apart")
+    by: Annotated[str, AfterValidator(_of_users)] = Field(
+        "region",
+        description="the column of users, or of their places, that tells users apart",
+    )
     values: dict[str, list[str]] = Field({}, description="its values where a campaign does not run, by campaign")
     property: str | None = Field(
         None, description='instead, the property of campaigns that lists these values, with ";" between them'

@@ -27,6 +27,7 @@ def test_a_project_need_not_say_anything_of_its_business():
         ({"forecasts": {"holidays": "DE-XX"}}, "DE has no subdivision 'XX'; it has BB"),
         ({"marketing": {"control": {"by": "region"}}}, "a control needs either `values` or `property`"),
         ({"marketing": {"control": {"values": {"c": ["x"]}, "property": "p"}}}, "either `values` or `property`"),
+        ({"marketing": {"control": {"by": "regoin", "property": "p"}}}, "did you mean 'region'"),
         ({"rates": {"EUR": {"2025-01-01": 1}}}, "rates are of other currencies, and EUR is the project's own"),
         ({"rates": {"usd": {"2025-01-01": 1}}}, "'usd' is no currency"),
         ({"rates": {"USD": {}}}, "USD has no rate; write USD: {2025-01-01: RATE}"),
