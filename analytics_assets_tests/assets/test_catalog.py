@@ -19,7 +19,7 @@ from analytics_assets.assets.catalog import (
     staged_asset,
     table,
 )
-from analytics_assets.contracts import activity, customers, funnels, marketing, metrics, sales, shop, star
+from analytics_assets.contracts import activity, customers, funnels, marketing, metrics, sales, series, shop, star
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
@@ -32,7 +32,7 @@ from analytics_assets_tests.making import table as made
 
 DECLARED = {
     contract.table: contract
-    for module in (star, shop, activity, funnels, metrics, sales, customers, marketing)
+    for module in (star, shop, activity, funnels, metrics, sales, customers, marketing, series)
     for contract in vars(module).values()
     if isinstance(contract, Contract)
 }
@@ -41,7 +41,7 @@ OF_QUESTIONS = {"funnel_daily_metrics", "metric_daily", "declared_events"}
 OF_EVERYONE = set(DECLARED) - OF_QUESTIONS
 OF_USER_DAYS = {"active_users", "active_days", "lifecycle", "churn", "user_revenue"}
 OF_CREDIT = {"attribution_orders", "attribution"}
-OF_SALES = {name for name in DECLARED if catalog._GROUPS.get(name.split("_")[0]) in {"sales", "customers"}}
+OF_SALES = {name for name in DECLARED if catalog._GROUPS.get(name.split("_")[0]) in {"sales", "customers", "forecasts"}}
 OF_EVENTS = {"transitions", "feature_usage", "feature_adoption", "device_metrics"}
 ZEROS = {"active_users": 1, "lifecycle": 3, "churn": 3, "reconciliation": 48}
 """How many rows say of one day that nothing happened."""
@@ -77,10 +77,8 @@ def test_a_function_names_tables_that_there_are_and_says_in_a_line_what_it_does(
 def test_a_function_computes_what_its_contract_promises_even_of_nothing(engine, asset: TableAsset):
     contracts = resolve(project(*EVERYTHING, shop=Shop())).contracts()
     inputs = {name: made(contracts[name]) for name in asset.inputs}
-    found = conform(
-        asset.compute(inputs, Setting(project(shop=Shop(size="tiny")), Days(day(1), day(1)), None, engine.rows)),
-        asset.contract,
-    )
+    setting = Setting(project(shop=Shop(size="tiny")), Days(day(1), day(1)), collect=engine.rows)
+    found = conform(asset.compute(inputs, setting), asset.contract)
     assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
     if asset.group != "shop":  # its truth does not come out of the tables
         stand_in = asset.name.startswith("dim_")  # the unknown member, or the one day
