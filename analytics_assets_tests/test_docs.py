@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from analytics_assets.contracts import activity, customers, funnels, marketing, metrics, sales, series, star
+from analytics_assets.contracts import activity, customers, funnels, lifetime, marketing, metrics, sales, series, star
 from analytics_assets.contracts import shop as shop_contracts
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
@@ -46,7 +46,13 @@ PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SHOP = (ROOT / "docs/shop.md").read_text()
 QUESTIONS = (ROOT / "docs/questions.md").read_text()
-MARTS = {sales: "sales.md", customers: "customers.md", marketing: "marketing.md", series: "forecasts.md"}
+MARTS = {
+    sales: "sales.md",
+    customers: "customers.md",
+    lifetime: "lifetime_value.md",
+    marketing: "marketing.md",
+    series: "forecasts.md",
+}
 """The page on which each room of marts is described."""
 OF_THE_SHOP: dict[type[BaseModel], str] = {
     Shop: "shop.yaml", Visits: "visits", Purchases: "purchases", Funnel: "funnel", Spend: "spend", Orders: "orders",
