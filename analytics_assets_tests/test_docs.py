@@ -14,7 +14,18 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from analytics_assets.contracts import activity, customers, funnels, lifetime, marketing, metrics, sales, series, star
+from analytics_assets.contracts import (
+    activity,
+    churn_model,
+    customers,
+    funnels,
+    lifetime,
+    marketing,
+    metrics,
+    sales,
+    series,
+    star,
+)
 from analytics_assets.contracts import shop as shop_contracts
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
@@ -50,6 +61,7 @@ MARTS = {
     sales: "sales.md",
     customers: "customers.md",
     lifetime: "lifetime_value.md",
+    churn_model: "churn.md",
     marketing: "marketing.md",
     series: "forecasts.md",
 }

@@ -149,6 +149,24 @@ def test_online_retail_has_4070_stock_codes_and_38_countries(online_retail: Ran)
     assert (products["n"], countries["n"]) == (4_070, 37)  # the 38th country has no line with a customer
 
 
+def test_online_retail_churn_is_told_as_well_by_a_logistic_regression_and_nearly_by_orders_alone(
+    online_retail: Ran,
+) -> None:
+    """There are no visits, and Christmas follows the cut: the list of measures says what that means."""
+
+    def value(model: str, metric: str, column: str = "value") -> Any:
+        told = ibis._[column].max(where=(ibis._.model == model) & (ibis._.metric == metric))
+        return online_retail.example.ask("customer_churn_performance", told=told)["told"]
+
+    areas = {model: value(model, "auc") for model in ("boosting", "logistic", "bg_nbd")}
+    assert 0.72 < areas["bg_nbd"] < areas["boosting"] < 0.78
+    assert abs(areas["boosting"] - areas["logistic"]) < 0.01
+    assert value("boosting", "auc", "test_cut") == dt.date(2011, 10, 10)
+    assert value("boosting", "auc", "customers") == 3_741
+    assert 0.03 < value("boosting", "bias") < 0.1
+    assert value("boosting", "calibration_error", "verdict") == "off"
+
+
 @functools.cache
 def purchases() -> pd.DataFrame:
     """Read the lines that count of the Online Retail file, on a road of their own: customer, invoice, day, net."""

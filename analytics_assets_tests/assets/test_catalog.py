@@ -21,6 +21,7 @@ from analytics_assets.assets.catalog import (
 )
 from analytics_assets.contracts import (
     activity,
+    churn_model,
     customers,
     funnels,
     lifetime,
@@ -43,7 +44,7 @@ from analytics_assets_tests.making import table as made
 
 DECLARED = {
     contract.table: contract
-    for module in (star, shop, activity, funnels, metrics, sales, customers, lifetime, marketing, series)
+    for module in (star, shop, activity, funnels, metrics, sales, customers, lifetime, churn_model, marketing, series)
     for contract in vars(module).values()
     if isinstance(contract, Contract)
 }
@@ -54,7 +55,14 @@ OF_USER_DAYS = {"active_users", "active_days", "lifecycle", "churn", "user_reven
 OF_CREDIT = {"attribution_orders", "attribution"}
 OF_SALES = {name for name in DECLARED if catalog._GROUPS.get(name.split("_")[0]) in {"sales", "customers", "forecasts"}}
 OF_EVENTS = {"transitions", "feature_usage", "feature_adoption", "device_metrics"}
-ZEROS = {"active_users": 1, "lifecycle": 3, "churn": 3, "reconciliation": 48, "clv_model": 14}
+ZEROS = {
+    "active_users": 1,
+    "lifecycle": 3,
+    "churn": 3,
+    "reconciliation": 48,
+    "customer_churn_performance": 15,
+    "clv_model": 14,
+}
 """How many rows say of one day that nothing happened."""
 QUESTIONS: dict[str, Any] = {
     "funnels": {"f": {"steps": [{"event": "view"}, {"event": "buy"}]}},
