@@ -24,8 +24,8 @@ _FITTED_ON = Column(
 _MODEL = Column("model", "string", "bg_nbd: when customers order; gamma_gamma: what an order comes to", nullable=False)
 _UNTIL = Column("until", "date", "the last day that it was fitted on", nullable=False)
 _STATE = (
-    "fitted; not identified: a parameter tends to 0 or infinity, what is expected still holds; else why there is no"
-    " model"
+    "fitted; not identified: a parameter tends to 0 or infinity, and the likeliest values found are used; else why"
+    " there is no model"
 )
 _COUNTS = (
     Column("log_likelihood", "float64", "at the estimates, with time in days and money in the project's currency"),

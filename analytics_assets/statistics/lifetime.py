@@ -124,8 +124,8 @@ class Fit(Generic[M]):
     Attributes:
         state: `fitted`; or why there is no model: no customers, no repeat buyers (whose orders tell), no time (all
             observed for 0 days), no positive values, no variation (all values are equal), not converged; or `not
-            identified`: there is one, and its predictions hold, though the likelihood is flat: a parameter tends to 0
-            or to infinity.
+            identified`: there is one, of the likeliest values found, though the likelihood is flat around it: a
+            parameter tends to 0 or to infinity.
         model: The parameters of greatest likelihood, where there are some.
         estimates: The same with standard errors, in the order of the model.
         log_likelihood: At these; it depends on the units of time and money.
