@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.automation import running
-from analytics_assets_tests.conftest import ORDERS, Workshop, csv, day, orders
+from analytics_assets_tests.conftest import ORDERS, STAR, Workshop, csv, day, orders
 from analytics_assets_tests.deliveries import DAYS, FIRST, LAST, deliver, fill
 
 FEW = 5
@@ -41,6 +41,7 @@ def run_each(workshop: Workshop, days: Iterable[str]) -> None:
 
 
 def test_the_deliveries_hold_what_makes_the_order_matter(workshop: Workshop) -> None:
+    workshop.selects = STAR
     fill(workshop)
     ran = workshop.run()
     assert ran.succeeded, ran.message
@@ -124,6 +125,7 @@ def test_after_a_file_that_was_bad_is_mended(workshop: Workshop, whole: Callable
 
 @pytest.mark.parametrize("path", ["data/orders_{day}.csv", "data/*.csv"], ids=["a file a day", "one dump"])
 def test_a_key_that_comes_again_is_judged_alike_in_a_range_and_day_by_day(workshop: Workshop, path: str) -> None:
+    workshop.selects = STAR
     workshop.declare(last_day=day("03-05"))
     workshop.source("orders", ORDERS, path=path, lateness=1 if "{day}" in path else 0, optional=True)
     for number in (1, 2, 5):
@@ -176,6 +178,7 @@ def test_a_run_that_ends_before_it_repeats_the_days_of_visitors_is_made_good_by_
 
 
 def test_a_failed_run_leaves_no_half_of_its_days_in_the_next_release(workshop: Workshop) -> None:
+    workshop.selects = STAR
     feed = {
         "table": "events",
         "columns": {"event_id": "id", "user_id": "user", "event_type": "type", "occurred_at": "at"},

@@ -234,7 +234,6 @@ UNKNOWN = "not identified"
         (CONTROL, {**SALE, "properties": None}, "withheld names no region in which it does not run"),
         (CONTROL, campaign("sale", 35, 48, *REGIONS), "no treated units"),
         (CONTROL, campaign("sale", 35, 48, "atlantis"), "no control units; nothing is known of region atlantis"),
-        ({**CONTROL, "by": "planet"}, campaign("sale", 35, 48, "mars"), "no planet of users is known"),
         (CONTROL, campaign("sale", None, None, "west"), "nothing tells its days"),
         (CONTROL, campaign("sale", 48, 35, "west"), "it ends before it begins"),
         (CONTROL, campaign("sale", 70, 80, "west"), "it has not begun"),

@@ -146,8 +146,10 @@ def test_the_shop_is_the_project_that_runs_by_default():
     assert all(declared.description for declared in found.sources.values())
 
 
-def test_the_default_project_maps_every_column_but_the_currency():
+def test_the_default_project_maps_every_column_that_the_shop_knows():
     found = load_project(Settings.model_fields["project"].default, {})
     for name, delivered in DELIVERED.items():
         (declared,) = found.sources[name].feeds
-        assert declared.columns == {c.name: c.name for c in delivered.columns if c.name != "currency"}
+        assert declared.columns == {
+            c.name: c.name for c in delivered.columns if c.name not in {"currency", "conversions"}
+        }
