@@ -16,9 +16,9 @@ import ibis
 
 from analytics_assets.analysis.churn_features import Cuts, Sources, cuts, feature_rows
 from analytics_assets.assets.catalog import Setting, table
+from analytics_assets.assets.records import made
 from analytics_assets.contracts import churn_model as promised
 from analytics_assets.contracts.churn_model import FEATURES, FITTED, MODELS, OFF, TOO_SHORT, Feature
-from analytics_assets.contracts.model import Contract
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -43,10 +43,6 @@ _METRICS = ("auc", "average_precision", "brier", "calibration_error", "bias")
 _THEMES = tuple(dict.fromkeys(feature.theme for feature in FEATURES))
 
 
-def _made(contract: Contract, records: Iterable[Row]) -> Table:
-    return ibis.memtable(list(records), schema={column.name: column.type for column in contract.columns})
-
-
 def _cuts(setting: Setting) -> Cuts | None:
     days = setting.so_far
     return cuts(days.first, days.last, setting.project.customers.churn_days)
@@ -65,7 +61,7 @@ def customer_churn_features(
     """Tell what was known of every customer on some days, and whether an order came in the days after."""
     chosen = _cuts(setting)
     if chosen is None:
-        return _made(promised.CUSTOMER_CHURN_FEATURES, [])
+        return made(promised.CUSTOMER_CHURN_FEATURES, [])
     sources = Sources(order_value, fact_returns, fact_sessions, fact_user_day_events, dim_users, dim_geography)
     return feature_rows(sources, chosen.all, setting.project.customers.churn_days, setting.so_far.last)
 
@@ -167,14 +163,14 @@ def customer_churn_predictions(setting: Setting, customer_churn_features: Table)
     """Say how probable it is that a customer will not order: of today's, and of the test's, whom nobody trained on."""
     chosen = _cuts(setting)
     if chosen is None or _state(chosen, _counted(setting, customer_churn_features)) != FITTED:
-        return _made(promised.CUSTOMER_CHURN_PREDICTIONS, [])
+        return made(promised.CUSTOMER_CHURN_PREDICTIONS, [])
     days = setting.project.customers.churn_days
     rows = _read(setting, customer_churn_features, chosen.all)
     found = [
         *_predicted(_Reading(rows, chosen.training), chosen.test, "test", days),
         *_predicted(_Reading(rows, chosen.final), chosen.today, "today", days),
     ]
-    return _made(promised.CUSTOMER_CHURN_PREDICTIONS, found)
+    return made(promised.CUSTOMER_CHURN_PREDICTIONS, found)
 
 
 def _predicted(reading: _Reading, cut: dt.date, sample: str, days: int) -> list[Row]:
@@ -324,7 +320,7 @@ def customer_churn_performance(
         for model in MODELS
         for metric in _METRICS
     ]
-    return _made(promised.CUSTOMER_CHURN_PERFORMANCE, records)
+    return made(promised.CUSTOMER_CHURN_PERFORMANCE, records)
 
 
 def _tested(setting: Setting, predictions: Table) -> list[Row]:
@@ -385,7 +381,7 @@ def customer_churn_calibration(setting: Setting, customer_churn_predictions: Tab
     """Compare the chances that each model gave with what happened, by tenths of the test's customers."""
     rows = _tested(setting, customer_churn_predictions) if _cuts(setting) else []
     if not rows:
-        return _made(promised.CUSTOMER_CHURN_CALIBRATION, [])
+        return made(promised.CUSTOMER_CHURN_CALIBRATION, [])
     given, happened = _arrays(rows)
     found = [
         {
@@ -403,7 +399,7 @@ def customer_churn_calibration(setting: Setting, customer_churn_predictions: Tab
         for model, chances in given.items()
         for number, told in enumerate(_bins(chances, happened), 1)
     ]
-    return _made(promised.CUSTOMER_CHURN_CALIBRATION, found)
+    return made(promised.CUSTOMER_CHURN_CALIBRATION, found)
 
 
 @table(promised.CUSTOMER_CHURN_IMPORTANCE)
@@ -414,7 +410,7 @@ def customer_churn_importance(setting: Setting, customer_churn_features: Table) 
     """
     chosen = _cuts(setting)
     if chosen is None or _state(chosen, _counted(setting, customer_churn_features)) != FITTED:
-        return _made(promised.CUSTOMER_CHURN_IMPORTANCE, [])
+        return made(promised.CUSTOMER_CHURN_IMPORTANCE, [])
     from analytics_assets.statistics.churn import fit_boosting, influence
 
     reading = _Reading(_read(setting, customer_churn_features, (*chosen.training, chosen.test)), chosen.training)
@@ -430,4 +426,4 @@ def customer_churn_importance(setting: Setting, customer_churn_features: Table) 
             {"theme": theme, "feature": feature, "drop": what.drop, "spread": what.spread, "rank": rank}
             for rank, ((theme, feature), what) in enumerate(told, 1)
         ]
-    return _made(promised.CUSTOMER_CHURN_IMPORTANCE, records)
+    return made(promised.CUSTOMER_CHURN_IMPORTANCE, records)

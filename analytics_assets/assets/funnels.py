@@ -22,13 +22,15 @@ from analytics_assets.analysis.periods import ratio
 from analytics_assets.analysis.tables import together
 from analytics_assets.assets.asking import askable, predicate, read_for
 from analytics_assets.assets.catalog import Setting, TableAsset, declaration, family, table
+from analytics_assets.assets.records import made
 from analytics_assets.contracts import funnels as promised
 from analytics_assets.contracts.delivered import AMOUNT
 from analytics_assets.contracts.model import UNKNOWN_MEMBER, Contract
 from analytics_assets.lake.kernels import funnel as quick
 from analytics_assets.project.model import Project
 from analytics_assets.project.questions import Funnel, FunnelBreakdown
-from analytics_assets.statistics.proportions import holm, two_proportions
+from analytics_assets.statistics.multiple import holm
+from analytics_assets.statistics.proportions import two_proportions
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -234,8 +236,7 @@ def _friction(asked: Funnel, funnel: Table, setting: Setting) -> Table:
     ):
         for place, row in enumerate(sorted(ranked, key=lambda row: (-row["lost"], row["value"], row["step"])), 1):
             row["rank"] = place
-    columns = {column.name: column.type for column in promised.friction("any").columns}
-    return ibis.memtable([{name: row.get(name) for name in columns} for row in rows], schema=columns)
+    return made(promised.friction("any"), rows)
 
 
 def _decided_by(asked: Funnel, breakdown: FunnelBreakdown) -> int:

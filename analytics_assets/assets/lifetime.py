@@ -16,8 +16,8 @@ import numpy as np
 
 from analytics_assets.analysis import lifetime as lives
 from analytics_assets.assets.catalog import Setting, table
+from analytics_assets.assets.records import made
 from analytics_assets.contracts import lifetime as promised
-from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.statistics import lifetime as models
 from analytics_assets.statistics.proportions import Z95
@@ -50,10 +50,6 @@ def holdout(days: Days, horizon: int) -> tuple[dt.date, int]:
     return days.last - dt.timedelta(days=held), held
 
 
-def _numbers(contract: Contract, records: Sequence[dict[str, Any]]) -> Table:
-    return ibis.memtable(list(records), schema={column.name: column.type for column in contract.columns})
-
-
 def _column(rows: Sequence[dict[str, Any]], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows], dtype=np.float64)
 
@@ -70,7 +66,7 @@ def clv_model(setting: Setting, order_value: Table) -> Table:
         people = lives.customer_lives(order_value, until)
         told = {"fitted_on": name, "until": until}
         records += [record | told for record in _fitted(setting, people)]
-    return _numbers(promised.CLV_MODEL, records)
+    return made(promised.CLV_MODEL, records)
 
 
 def _fitted(setting: Setting, people: Table) -> list[dict[str, Any]]:
@@ -199,7 +195,7 @@ def clv_fit(setting: Setting, clv_model: Table, clv_calibration: Table) -> Table
         elif fitted_on == _CALIBRATION:
             record |= missed
         records.append(record)
-    return _numbers(promised.CLV_FIT, records)
+    return made(promised.CLV_FIT, records)
 
 
 # --- what is expected -------------------------------------------------------------------------------------------------
@@ -253,7 +249,7 @@ def clv_calibration(setting: Setting, order_value: Table, clv_model: Table) -> T
     """Compare what was expected of the holdout with what came, by the orders that customers had before it."""
     cut, held = holdout(setting.so_far, setting.project.customers.horizon_days)
     if not held:
-        return _numbers(promised.CLV_CALIBRATION, [])
+        return made(promised.CLV_CALIBRATION, [])
     people = lives.later_orders(lives.customer_lives(order_value, cut), order_value, cut, setting.so_far.last)
     told = _with_expectations(setting, people, _models(setting, clv_model, _CALIBRATION), held)
     told = told.mutate(repeat_orders=ibis.least(told.x, _MOST_REPEATS))
@@ -277,7 +273,7 @@ def clv_tracking(setting: Setting, order_value: Table, clv_model: Table) -> Tabl
     rows = setting.collect(lives.arrivals_and_repeats(order_value, cut, days.last))
     rows = [row for row in rows if row["day"] in days]
     if not rows:
-        return _numbers(promised.CLV_TRACKING, [])
+        return made(promised.CLV_TRACKING, [])
     came, again = np.zeros(len(days), dtype=np.int64), np.zeros(len(days), dtype=np.int64)
     for row in rows:
         number = (row["day"] - days.first).days
@@ -298,4 +294,4 @@ def clv_tracking(setting: Setting, order_value: Table, clv_model: Table) -> Tabl
                 "expected_orders": None if expected is None else float(expected[last]),
             }
         )
-    return _numbers(promised.CLV_TRACKING, records)
+    return made(promised.CLV_TRACKING, records)

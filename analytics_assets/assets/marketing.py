@@ -20,8 +20,9 @@ from analytics_assets.analysis import attribution as crediting
 from analytics_assets.analysis import campaigns as campaigning
 from analytics_assets.analysis.periods import ratio
 from analytics_assets.assets.catalog import Setting, table
+from analytics_assets.assets.records import made
 from analytics_assets.contracts import marketing as promised
-from analytics_assets.contracts.model import UNKNOWN_MEMBER, Contract
+from analytics_assets.contracts.model import UNKNOWN_MEMBER
 from analytics_assets.lake.days import Days
 from analytics_assets.project.business import Control
 from analytics_assets.statistics.correlation import correlate
@@ -41,15 +42,6 @@ LAGS = (0, 1, 2, 3, 7)
 _CENTS = Decimal("0.0001")
 _MOST = 1e13
 """What an estimated amount may be at most; beyond it, nothing was estimated."""
-
-
-def _made(contract: Contract, records: Sequence[Record]) -> Table:
-    """Make a table of records, through Arrow: on the way through pandas, missing amounts are refused."""
-    import pyarrow as pa
-    from ibis.formats.pyarrow import PyArrowSchema
-
-    schema = PyArrowSchema.from_ibis(ibis.schema({column.name: column.type for column in contract.columns}))
-    return ibis.memtable(pa.Table.from_pylist(list(records), schema=schema))
 
 
 # --- credit -----------------------------------------------------------------------------------------------------------
@@ -197,11 +189,11 @@ def campaign_units(
     """Count visits, orders and revenue by day and region, or what else the project declares as control."""
     control = setting.project.marketing.control
     if control is None:
-        return _made(promised.CAMPAIGN_UNITS, [])
+        return made(promised.CAMPAIGN_UNITS, [])
     known = dim_users.filter(dim_users.user_id != UNKNOWN_MEMBER, dim_users.excluded_as.isnull())
     told = known.left_join(dim_geography, "geography_id")
     if control.by not in told.columns:
-        return _made(promised.CAMPAIGN_UNITS, [])
+        return made(promised.CAMPAIGN_UNITS, [])
     people = told.select("user_id", unit=told[control.by].cast("string"))
     return campaigning.unit_days(people, order_value, fact_sessions)
 
@@ -319,7 +311,7 @@ def campaign_incrementality(
                 "placebos_showing": sum(placebo.shows for placebo in told.found.placebos),
             }
         )
-    return _made(promised.CAMPAIGN_INCREMENTALITY, records)
+    return made(promised.CAMPAIGN_INCREMENTALITY, records)
 
 
 @table(promised.CAMPAIGN_PLACEBOS)
@@ -339,7 +331,7 @@ def campaign_placebos(
             seen = asdict(placebo) | {"days": len(days), "first_day": days[0], "last_day": days[-1]}
             named = {"campaign_id": told.campaign.campaign_id, "outcome": told.outcome, "placebo": number}
             records.append({**seen, **named, "shows": placebo.shows})
-    return _made(promised.CAMPAIGN_PLACEBOS, records)
+    return made(promised.CAMPAIGN_PLACEBOS, records)
 
 
 # --- return on investment ---------------------------------------------------------------------------------------------
@@ -357,7 +349,7 @@ def campaign_roi_analysis(
     """Tell what each campaign brought three ways, each under its own name: naive, attributed, incremental."""
     campaigns = _campaigns(setting, dim_campaigns, fact_campaign_spend, attribution)
     if not campaigns:
-        return _made(promised.CAMPAIGN_ROI_ANALYSIS, [])
+        return made(promised.CAMPAIGN_ROI_ANALYSIS, [])
     rows = setting.collect(
         order_value.group_by("day").aggregate(
             net=order_value.net.sum(), profit=order_value.profit.sum(), uncosted=order_value.net_uncosted.sum()
@@ -377,7 +369,7 @@ def campaign_roi_analysis(
             _attributed(campaign, model, credited.get((campaign.campaign_id, model))) for model in crediting.MODELS
         ]
         records += [_incremental(campaign, window, increments.get(campaign.campaign_id))]
-    return _made(promised.CAMPAIGN_ROI_ANALYSIS, records)
+    return made(promised.CAMPAIGN_ROI_ANALYSIS, records)
 
 
 def _total(values: Iterable[Decimal | None]) -> Decimal | None:
@@ -455,7 +447,7 @@ def campaign_correlation(setting: Setting, fact_campaign_spend: Table, order_val
     sums = inside.group_by(["campaign_id", "channel", "day"]).aggregate(spend=inside.spend.sum())
     rows = setting.collect(sums)
     if not rows:
-        return _made(promised.CAMPAIGN_CORRELATION, [])
+        return made(promised.CAMPAIGN_CORRELATION, [])
     revenue = {
         row["day"]: float(row["net"])
         for row in setting.collect(order_value.group_by("day").aggregate(net=order_value.net.sum()))
@@ -474,4 +466,4 @@ def campaign_correlation(setting: Setting, fact_campaign_spend: Table, order_val
             found = asdict(correlate([pair[0] for pair in pairs], [pair[1] for pair in pairs]))
             told = {"dimension": dimension, "value": value, "lag": lag, "first_day": span.first, "last_day": span.last}
             records.append({**told, **found, "r": found.pop("pearson")})
-    return _made(promised.CAMPAIGN_CORRELATION, records)
+    return made(promised.CAMPAIGN_CORRELATION, records)

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import ibis
-
 from analytics_assets.assets.catalog import Setting, table
+from analytics_assets.assets.records import made
 from analytics_assets.contracts import series as promised
-from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.project.business import Forecasts
 
@@ -153,11 +151,6 @@ def _number(value: float | None) -> float | None:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _made(contract: Contract, records: Sequence[Mapping[str, Any]]) -> Table:
-    schema = {column.name: column.type for column in contract.columns}
-    return ibis.memtable([{name: record.get(name) for name in schema} for record in records], schema=schema)
-
-
 # --- what series are made of ------------------------------------------------------------------------------------------
 
 
@@ -165,7 +158,7 @@ def _made(contract: Contract, records: Sequence[Mapping[str, Any]]) -> Table:
 def series_decomposition(setting: Setting, revenue_daily: Table) -> Table:
     """Take daily orders, units and revenue apart: trend, week, year and remainder (STL, MSTL)."""
     if len(setting.so_far) < _FEWEST:
-        return _made(promised.SERIES_DECOMPOSITION, [])
+        return made(promised.SERIES_DECOMPOSITION, [])
     from analytics_assets.statistics.series import decompose, power_of
 
     named = named_days(setting.project.forecasts, setting.so_far)
@@ -196,7 +189,7 @@ def series_decomposition(setting: Setting, revenue_daily: Table) -> Table:
                     "named": labels.get(day, ""),
                 }
             )
-    return _made(promised.SERIES_DECOMPOSITION, records)
+    return made(promised.SERIES_DECOMPOSITION, records)
 
 
 def _decomposed(
@@ -254,7 +247,7 @@ def series_strength(setting: Setting, revenue_daily: Table, series_decomposition
                 "state": promised.DECOMPOSED,
             }
         )
-    return _made(promised.SERIES_STRENGTH, records)
+    return made(promised.SERIES_STRENGTH, records)
 
 
 def _why_not(one: Daily, length: int) -> str:
@@ -283,7 +276,7 @@ def series_weekdays(setting: Setting, series_decomposition: Table) -> Table:
                     "high": _number(told.high),
                 }
             )
-    return _made(promised.SERIES_WEEKDAYS, records)
+    return made(promised.SERIES_WEEKDAYS, records)
 
 
 @table(promised.SERIES_HOLIDAYS)
@@ -293,7 +286,7 @@ def series_holidays(setting: Setting, series_decomposition: Table) -> Table:
 
     named = named_days(setting.project.forecasts, setting.so_far)
     if not named:
-        return _made(promised.SERIES_HOLIDAYS, [])
+        return made(promised.SERIES_HOLIDAYS, [])
     whole = series_decomposition.filter(series_decomposition.dimension == "")
     records: list[dict[str, Any]] = []
     for key, (first, parts) in _decomposed(setting, whole).items():
@@ -310,7 +303,7 @@ def series_holidays(setting: Setting, series_decomposition: Table) -> Table:
                     "state": told.state,
                 }
             )
-    return _made(promised.SERIES_HOLIDAYS, records)
+    return made(promised.SERIES_HOLIDAYS, records)
 
 
 # --- what comes next --------------------------------------------------------------------------------------------------
@@ -355,7 +348,7 @@ def forecast_backtest(setting: Setting, revenue_daily: Table) -> Table:
                         "named": labels.get(day, ""),
                     }
                 )
-    return _made(promised.FORECAST_BACKTEST, records)
+    return made(promised.FORECAST_BACKTEST, records)
 
 
 @table(promised.FORECAST_ACCURACY)
@@ -369,7 +362,7 @@ def forecast_accuracy(setting: Setting, forecast_backtest: Table) -> Table:
         told = [_judged(list(rows)) for _, rows in groupby(of_one, key=_keyed("model"))]
         best = choose({record["model"]: record["mase"] for record in told if record["mase"] is not None})
         records += [record | {"chosen": record["model"] == best} for record in told]
-    return _made(promised.FORECAST_ACCURACY, records)
+    return made(promised.FORECAST_ACCURACY, records)
 
 
 def _keyed(*names: str) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
@@ -411,7 +404,7 @@ def forecast(setting: Setting, revenue_daily: Table, forecast_accuracy: Table) -
     """Forecast each series by the model that was best, with intervals as wide as it was off before."""
     wanted = _to_forecast(setting, revenue_daily)
     if not wanted:
-        return _made(promised.FORECAST, [])
+        return made(promised.FORECAST, [])
     from analytics_assets.statistics.forecasts import look_ahead, widths
 
     asked = setting.project.forecasts
@@ -447,7 +440,7 @@ def forecast(setting: Setting, revenue_daily: Table, forecast_accuracy: Table) -
                         "named": labels.get(day, ""),
                     }
                 )
-    return _made(promised.FORECAST, records)
+    return made(promised.FORECAST, records)
 
 
 # --- what stands out --------------------------------------------------------------------------------------------------
@@ -457,7 +450,7 @@ def forecast(setting: Setting, revenue_daily: Table, forecast_accuracy: Table) -
 def anomalies(setting: Setting, revenue_daily: Table) -> Table:
     """Judge each day of each series by the eight weeks before it; named days are not judged."""
     if len(setting.so_far) <= 2 * _FEWEST:
-        return _made(promised.ANOMALIES, [])
+        return made(promised.ANOMALIES, [])
     import numpy as np
 
     from analytics_assets.statistics.anomalies import RATE, judge
@@ -465,7 +458,7 @@ def anomalies(setting: Setting, revenue_daily: Table) -> Table:
     days = len(setting.so_far)
     found = [one for one in daily(setting, revenue_daily) if not one.constant()]
     if not found:
-        return _made(promised.ANOMALIES, [])
+        return made(promised.ANOMALIES, [])
     panel = np.full((len(found), days), math.nan)
     for row, one in enumerate(found):
         start = one.prepared().start  # from there on zeros are judged: a shop that sells nothing may be broken
@@ -486,4 +479,4 @@ def anomalies(setting: Setting, revenue_daily: Table) -> Table:
         }
         for row, place in zip(*np.nonzero(np.isfinite(verdict.score)), strict=True)
     ]
-    return _made(promised.ANOMALIES, records)
+    return made(promised.ANOMALIES, records)

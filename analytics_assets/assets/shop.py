@@ -17,9 +17,10 @@ from analytics_assets.analysis.intervals import wilson
 from analytics_assets.analysis.periods import ratio
 from analytics_assets.analysis.tables import together
 from analytics_assets.assets.catalog import Setting, table
+from analytics_assets.assets.records import made
 from analytics_assets.assets.staging import kept
 from analytics_assets.contracts import shop as promised
-from analytics_assets.contracts.model import UNKNOWN_MEMBER, Contract
+from analytics_assets.contracts.model import UNKNOWN_MEMBER
 from analytics_assets.project.shop import DEVICES, LONGEST_RETURN, Shop
 
 if TYPE_CHECKING:
@@ -31,17 +32,13 @@ _DIGITS = 9
 """Floating-point sums depend on their order beyond these."""
 
 
-def _made(contract: Contract, records: list[dict[str, object]]) -> Table:
-    return ibis.memtable(records, schema={column.name: column.type for column in contract.columns})
-
-
 @table(promised.SHOP_TRUTH)
 def shop_truth(setting: Setting, shop: Shop) -> Table:  # noqa: ARG001 - says that the table needs a shop
     """Tell what was planted, and what follows from it exactly over the days delivered so far."""
     from analytics_assets.sources.shop.truth import truths
 
     told = truths(setting.project, setting.so_far)
-    return _made(promised.SHOP_TRUTH, [asdict(truth) for truth in told])
+    return made(promised.SHOP_TRUTH, [asdict(truth) for truth in told])
 
 
 @table(promised.SHOP_LEDGER)
@@ -54,7 +51,7 @@ def shop_ledger(setting: Setting, shop: Shop) -> Table:  # noqa: ARG001 - says t
         counted[(day, planted.table, planted.dirt, planted.found_in, planted.found_as)] += planted.rows
     names = [column.name for column in promised.SHOP_LEDGER.columns]
     records = [dict(zip(names, (*key, rows), strict=True)) for key, rows in counted.items()]
-    return _made(promised.SHOP_LEDGER, records)
+    return made(promised.SHOP_LEDGER, records)
 
 
 @table(promised.SHOP_FINDINGS)

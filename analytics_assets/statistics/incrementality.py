@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from analytics_assets.statistics.proportions import holm
+from analytics_assets.statistics.multiple import holm
 
 if TYPE_CHECKING:
     import numpy as np
