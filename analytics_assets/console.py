@@ -17,8 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from analytics_assets.assets.baselines import Outlook
+    from analytics_assets.assets.verdicts import Asked
     from analytics_assets.automation.running import RunOutcome
     from analytics_assets.automation.runtime import StepReport
+    from analytics_assets.project.experiments import Plan
+    from analytics_assets.statistics.planning import Prospect, Week
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -153,6 +157,94 @@ def _cell(value: object) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".")
     text = str(value).replace("\n", "\\n")
     return text if len(text) <= _MAX_CELL * 4 else f"{text[: _MAX_CELL * 4]} ... ({len(text):,} characters)"
+
+
+def markdown(text: str) -> None:
+    """Show Markdown: rendered on a terminal, as it is anywhere else."""
+    if out.is_terminal:
+        from rich.markdown import Markdown
+
+        out.print(Markdown(text))
+    else:
+        out.file.write(text)
+
+
+def outlook(name: str, plan: Plan, told: Outlook) -> None:
+    """Show what a plan can see: its metrics, then its weeks."""
+    planned = told.planned
+    out.print(
+        f"{name}: {plan.method}, alpha {plan.alpha:g}, power {plan.power:g}, {len(plan.variants)} variants, "
+        f"{planned.weeks} week{'s' * (planned.weeks > 1)} from {plan.starts}"
+    )
+    metrics = _grid(
+        "metric", "role", "users", "baseline", "deviation", "correlation", "to see", "power", "users needed", "weeks",
+        "known after", numbers=9,
+    )  # fmt: skip
+    for ask, found in told.prospects:
+        metrics.add_row(ask.measured.called, ask.measure.role, *_prospect(ask, found))
+    out.print(metrics)
+    shown = [(ask, found) for ask, found in told.prospects if found is not None and found.weeks]
+    headers = [f"{ask.measured.called}{' non-inferior' * (ask.measure.role == 'guardrail')}" for ask, _ in shown]
+    weeks = _grid("week", "users", *headers, numbers=len(headers) + 2)
+    for place in range(told.weeks if shown else 0):
+        users = told.reach.after((place + 1) * 7)
+        weeks.add_row(str(place + 1), f"{users:,.0f}", *(_week(found.weeks[place]) for _, found in shown))
+    if shown:
+        out.print(weeks)
+        _explain(told)
+
+
+def _explain(told: Outlook) -> None:
+    """Say what the numbers of an outlook rest on."""
+    days = len(told.reach.daily)
+    out.print(
+        f"Users who first met the exposing event in the {days} days to {told.last}; after these, as many a day as in "
+        f"the last week of them ({told.reach.later:,.0f})."
+    )
+    out.print(
+        "By week: the difference that would be found with the power, if exposure lasted so long and every window were "
+        "over; of a guardrail, the chance to keep its margin where nothing differs."
+    )
+    planned = told.planned
+    if planned.guardrails:
+        out.print(
+            f"Power {planned.raised_power:.3g} for the primary and each guardrail, so that all go well with "
+            f"{planned.power:g}."
+        )
+    if planned.treatments > 1:
+        out.print(f"Alpha of the primary is divided by {planned.treatments} variants; the smallest one is told.")
+
+
+def _prospect(ask: Asked, found: Prospect | None) -> list[str]:
+    """Write what a plan can see of one metric as cells."""
+    if found is None:
+        return ["", "a quantile has no sums to plan with", *[""] * 7]
+    known = found.baseline
+    if known.reason is not None:
+        return [f"{known.units:,}", "" if known.mean is None else f"{known.mean:.4g}", str(known.reason), *[""] * 6]
+    measure = ask.measure
+    aim = "" if measure.minimum_effect is None else f"{measure.minimum_effect:.4g}"
+    aim = aim if measure.margin is None else f"margin {measure.margin:.4g}"
+    weeks = "" if not aim else "never" if found.weeks_needed is None else f"{found.weeks_needed:,}"
+    after = "" if found.days_needed is None else f"{found.days_needed + ask.days:,} days"
+    return [
+        f"{known.units:,}",
+        f"{known.mean:.4g}",
+        f"{(known.variance or 0.0) ** 0.5:.4g}",
+        f"{known.correlation:.2f}" if measure.covariate else "",
+        aim,
+        f"{found.power:.3g}",
+        "" if found.users_needed is None else f"{found.users_needed:,.0f}",
+        weeks,
+        after,
+    ]
+
+
+def _week(week: Week) -> str:
+    """Write what a metric can see in a week."""
+    if week.detectable is None:
+        return "" if week.chance is None else f"{week.chance:.0%}"
+    return f"{week.detectable:.4g}" + ("" if week.relative is None else f" ({week.relative:.1%})")
 
 
 def problems(messages: Sequence[str]) -> None:

@@ -293,3 +293,109 @@ def test_rejected_shows_one_reason(look: Call) -> None:
     assert "o4" in result.output
     assert "o3" not in result.output
     assert "no rows" in look("rejected", "events").output
+
+
+# experiment
+
+PLAN = """\
+hypothesis: a shorter checkout lets more visitors buy
+variants: {control: 0.5, treatment: 0.5}
+exposure: {event: begin_checkout}
+starts: 2024-03-02
+ends: 2024-03-03
+primary: {metric: buyers, window_days: 7, minimum_effect: 0.02}
+"""
+
+
+@pytest.fixture
+def planned(workshop: Workshop) -> Workshop:
+    """Give a project with a metric and a plan."""
+    workshop.source("events", EVENTS)
+    for name, text in {
+        "metrics/buyers": "kind: unique_users\nfact: fact_events\n",
+        "experiments/checkout": PLAN,
+    }.items():
+        path = workshop.home / f"{name}.yaml"
+        path.parent.mkdir()
+        path.write_text(text)
+    return workshop
+
+
+def change(workshop: Workshop, was: str, now: str) -> None:
+    path = workshop.home / "experiments" / "checkout.yaml"
+    path.write_text(path.read_text().replace(was, now))
+
+
+def test_a_plan_is_locked_on_a_day_and_listed_with_its_state(planned: Workshop, call: Call) -> None:
+    assert row_of(call("experiment", "list"), "checkout") == ["checkout", "2024-03-02", "2024-03-03", "retrospective"]
+    result = call("experiment", "lock", "checkout", "--on", "2024-03-01")
+    assert result.exit_code == 0, result.output
+    assert f"checkout: locked in {planned.home}/plans.lock. It is registered: the plan was locked" in result.output
+    assert row_of(call("experiment", "list"), "checkout")[3:] == ["2024-03-01", "registered"]
+    before = (planned.home / "plans.lock").read_bytes()
+    again = call("experiment", "lock", "checkout")
+    assert (again.exit_code, (planned.home / "plans.lock").read_bytes()) == (0, before)
+    assert "checkout: nothing to lock. It is registered" in again.output
+
+
+def test_a_plan_is_locked_today_where_no_day_is_given(planned: Workshop, call: Call) -> None:
+    result = call("experiment", "lock", "checkout")
+    assert "It is retrospective: the plan was first locked on 20" in result.output
+    assert "after its first day, 2024-03-02" in result.output
+
+
+def test_a_changed_plan_is_locked_with_an_amendment_alone(planned: Workshop, call: Call) -> None:
+    call("experiment", "lock", "checkout", "--on", "2024-03-01")
+    change(planned, "ends: 2024-03-03", "ends: 2024-03-04")
+    assert row_of(call("experiment", "list"), "checkout")[-1] == "changed"
+    refused = call("experiment", "lock", "checkout", "--on", "2024-03-02")
+    assert refused.exit_code == FAILED
+    assert "checkout changed since it was locked on 2024-03-01:" in refused.output
+    assert "  ends: was 2024-03-03, is 2024-03-04" in refused.output
+    assert '  - {on: 2024-03-02, what: "...", why: "..."}' in refused.output
+    change(planned, "ends:", "amendments: [{on: 2024-03-02, what: a day more, why: it was down}]\nends:")
+    result = call("experiment", "lock", "checkout", "--on", "2024-03-02")
+    assert result.exit_code == 0, result.output
+    assert "It is amended: the plan was locked on 2024-03-01" in result.output
+    assert "  ends: was 2024-03-03, is 2024-03-04" in result.output
+    assert row_of(call("experiment", "list"), "checkout")[3:] == ["2024-03-01", "amended"]
+
+
+def test_a_plan_that_is_none_is_answered_with_the_nearest_one(planned: Workshop, call: Call) -> None:
+    result = call("experiment", "lock", "chekout")
+    assert result.exit_code == FAILED
+    assert f"there is no {planned.home}/experiments/chekout.yaml. Did you mean checkout?" in result.output
+    (planned.home / "experiments" / "checkout.yaml").unlink()
+    assert "There is no other plan either" in call("experiment", "lock", "checkout").output
+    assert "no rows" in call("experiment", "list").output
+
+
+def test_a_plan_that_is_gone_stays_in_the_list(planned: Workshop, call: Call) -> None:
+    call("experiment", "lock", "checkout", "--on", "2024-03-01")
+    (planned.home / "experiments" / "checkout.yaml").unlink()
+    assert row_of(call("experiment", "list"), "checkout")[1:3] == ["2024-03-01", "gone:"]
+
+
+def test_nothing_is_locked_on_a_day_to_come(planned: Workshop, call: Call) -> None:
+    result = call("experiment", "lock", "checkout", "--on", "2999-01-01")
+    assert result.exit_code == MISUSED
+    assert "2999-01-01 lies after today" in result.output
+    assert not (planned.home / "plans.lock").exists()
+
+
+def test_a_lock_that_cannot_be_written_is_told(planned: Workshop, call: Call) -> None:
+    (planned.home / "plans.lock.new").mkdir()
+    result = call("experiment", "lock", "checkout")
+    assert result.exit_code == FAILED
+    assert f"{planned.home}/plans.lock cannot be written" in result.output
+
+
+def test_a_plan_that_is_wrong_is_named_with_file_and_line(planned: Workshop, call: Call) -> None:
+    change(planned, "metric: buyers", "metric: buyer")
+    for command in (["check"], ["experiment", "list"], ["experiment", "lock", "checkout"]):
+        result = call(*command)
+        assert result.exit_code == FAILED
+        assert (
+            f"{planned.home}/experiments/checkout.yaml:6: primary.metric: there is no metric 'buyer'" in result.output
+        )
+        assert "Did you mean 'buyers'?" in result.output

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -16,15 +16,19 @@ from pydantic.fields import FieldInfo
 
 from analytics_assets.contracts import (
     activity,
+    baselines,
     churn_model,
     customers,
+    experiments,
     funnels,
+    impact,
     lifetime,
     marketing,
     metrics,
     sales,
     series,
     star,
+    verdicts,
 )
 from analytics_assets.contracts import shop as shop_contracts
 from analytics_assets.contracts.delivered import DELIVERED
@@ -32,8 +36,10 @@ from analytics_assets.contracts.model import Contract
 from analytics_assets.project import questions
 from analytics_assets.project.business import Control, Customers, Forecasts, Marketing
 from analytics_assets.project.conditions import Question
+from analytics_assets.project.experiments import Amendment, Guardrail, Measured, Plan, Primary
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Source
+from analytics_assets.project.plans import State
 from analytics_assets.project.shop import (
     SIZES,
     ByDevice,
@@ -50,6 +56,7 @@ from analytics_assets.project.shop import (
     Spend,
     Visits,
 )
+from analytics_assets.project.yaml import read_yaml
 from analytics_assets.sources.shop.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +64,7 @@ PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SHOP = (ROOT / "docs/shop.md").read_text()
 QUESTIONS = (ROOT / "docs/questions.md").read_text()
+EXPERIMENTS = (ROOT / "docs/experiments.md").read_text()
 MARTS = {
     sales: "sales.md",
     customers: "customers.md",
@@ -64,6 +72,9 @@ MARTS = {
     churn_model: "churn.md",
     marketing: "marketing.md",
     series: "forecasts.md",
+    experiments: "experiments.md",
+    verdicts: "experiments.md",
+    baselines: "experiments.md",
 }
 """The page on which each room of marts is described."""
 OF_THE_SHOP: dict[type[BaseModel], str] = {
@@ -95,6 +106,25 @@ def test_every_key_of_a_question_is_documented_in_its_own_words(model: type[Base
         assert re.search(rf"^\| `{name}` \|.*\| {told} \|$", QUESTIONS, re.MULTILINE), name
 
 
+@pytest.mark.parametrize("model", [Plan, Measured, Primary, Guardrail, Amendment, questions.Match])
+def test_every_key_of_a_plan_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        told = re.escape(field.description or "?")
+        assert re.search(rf"^\| `{name}` \|.*\| {told} \|$", EXPERIMENTS, re.MULTILINE), name
+
+
+def test_the_plan_in_the_documents_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "checkout_redesign.yaml"
+    path.write_text("".join(re.findall(r"```yaml\n(.*?)```", EXPERIMENTS, re.DOTALL)))
+    plan, _ = read_yaml(path, Plan)
+    assert (plan.control, len(plan.amendments)) == ("control", 1)
+
+
+def test_every_state_of_a_plan_is_documented() -> None:
+    for state in get_args(State):
+        assert re.search(rf"^\| {state} \|", EXPERIMENTS, re.MULTILINE), state
+
+
 def test_every_table_of_answers_is_documented() -> None:
     for contract in (told for module in (activity, funnels, metrics) for told in vars(module).values()):
         if isinstance(contract, Contract):
@@ -107,6 +137,12 @@ def test_every_mart_is_documented(module: ModuleType, document: str) -> None:
     for contract in vars(module).values():
         if isinstance(contract, Contract):
             assert f"`{contract.table}`" in page, contract.table
+
+
+def test_every_table_of_what_follows_from_experiments_is_documented() -> None:
+    for contract in vars(impact).values():
+        if isinstance(contract, Contract):
+            assert f"`show {contract.table}`" in EXPERIMENTS, contract.table
 
 
 def test_every_raw_table_is_documented_with_its_columns() -> None:

@@ -304,6 +304,24 @@ def test_vanguard_clients_that_no_roster_knows_keep_their_id_and_are_counted(van
     assert (finding.rule, finding.severity, finding.distinct) == ("user_id is in dim_users", "warning", 762)
 
 
+def test_vanguard_is_invalid_by_its_sample_ratio_against_equal_shares(vanguard: Ran) -> None:
+    (found,) = vanguard.example.rows("experiment_verdicts")
+    assert (found["verdict"], found["plan"]) == ("invalid", "retrospective")
+    assert found["because"].startswith("the shares of assigned users are not those of the plan")
+    (told,) = vanguard.example.rows("verdict_form_redesign")
+    assert told["verdict"] == "invalid"
+
+
+def test_vanguard_confirmations_of_the_exposed_are_the_known_ones_as_observed(vanguard: Ran) -> None:
+    rows = vanguard.example.rows("experiment_results")
+    (found,) = [row for row in rows if row["maturity"] == "observed" and not row["dimension"]]
+    assert (found["n_control"], found["n"]) == (4_725, 5_728)
+    confirmed = [found["control"] * found["n_control"], found["treatment"] * found["n"]]
+    assert confirmed == pytest.approx([2_941, 3_873], rel=1e-9)
+    (matured,) = [row for row in rows if row["maturity"] == "matured" and not row["dimension"]]
+    assert matured["n"] < found["n"]
+
+
 def test_facebook_ads_cost_what_the_files_say(facebook_ads: Ran) -> None:
     assert not facebook_ads.rejected("campaign_spend")
     assert facebook_ads.rows("fact_campaign_spend") == 1_143

@@ -46,7 +46,9 @@ _FINEST = 22
 """The largest power of ten that a floating-point number holds exactly."""
 
 
-def measured(rows: Table, value: str | None = None, cap: float | None = None, by: Sequence[str] = ()) -> Table:
+def measured(
+    rows: Table, value: str | None = None, cap: float | None = None, by: Sequence[str] = (), at: str | None = None
+) -> Table:
     """Pick what a metric needs of rows: user_id (if they have it), day, amount, and dimensions as text.
 
     Args:
@@ -54,6 +56,7 @@ def measured(rows: Table, value: str | None = None, cap: float | None = None, by
         value: The column that is the amount; a row without a value counts in nothing. Without a column, each row is 1.
         cap: The most that one row counts for.
         by: The dimensions; what is missing is `(unknown)`.
+        at: The column that says when; it is then kept, as `at`.
 
     >>> rows = ibis.memtable([{"user_id": "ann", "day": dt.date(2024, 3, 1), "net": n} for n in (5, 70)])
     >>> sorted(measured(rows, "net", cap=10).amount.execute())
@@ -66,7 +69,8 @@ def measured(rows: Table, value: str | None = None, cap: float | None = None, by
         amount = (amount > most).ifelse(most, amount)  # the least of a number and nothing is no longer nothing
     who = ["user_id"] if "user_id" in rows.columns else []
     texts = {name: rows[name].cast("string").fill_null(UNKNOWN_MEMBER) for name in by}
-    picked = rows.select(*who, "day", **texts, amount=amount)
+    when = {} if at is None else {"at": rows[at]}
+    picked = rows.select(*who, "day", **when, **texts, amount=amount)
     return picked.filter(picked.amount.notnull())
 
 
@@ -81,7 +85,7 @@ def totals(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = ()) -
 
     def added(rows: Table) -> Table:
         sums = _user_sums(rows, "rows", "amount")
-        return sums.group_by(_HERE).aggregate(**_people(sums), total=_steady(sums.amount.sum()))
+        return sums.group_by(_HERE).aggregate(**_people(sums), total=steady(sums.amount.sum()))
 
     found = _everywhere(_daily(rows, first, last, by), first, last, by, added)
     return _told(found, estimate=found.total.fill_null(0))
@@ -226,7 +230,7 @@ def _divided(both: Table, first: dt.date, last: dt.date, by: Sequence[str], *, b
         counts = _counts(sums, by_user=by_user)
         found = sums.group_by(_HERE).aggregate(
             **_people(sums),
-            **{name: _steady(sums[name].sum(where=counts)) for name in ("numerator", "denominator")},
+            **{name: steady(sums[name].sum(where=counts)) for name in ("numerator", "denominator")},
         )
         return _with_squares(found, sums) if by_user else found.mutate(squares=ibis.null("float64"))
 
@@ -236,7 +240,7 @@ def _divided(both: Table, first: dt.date, last: dt.date, by: Sequence[str], *, b
     margin = ibis.literal(Z95) * (found.squares * several).sqrt() / below.nullif(0).abs()
     found = found.mutate(numerator=above, denominator=below, estimate=ratio(above, below), margin=margin)
     found = found.mutate(scale=ibis.greatest(found.estimate.abs(), found.margin))
-    low, high = (_rounded(found.estimate + side * found.margin, found.scale) for side in (-1, 1))
+    low, high = (rounded(found.estimate + side * found.margin, found.scale) for side in (-1, 1))
     ends = _interval(found.estimate, low, high)
     return _told(found, **{name: found[name] for name in ("numerator", "denominator", "estimate")}, **ends)
 
@@ -343,20 +347,23 @@ def _periods(unit: Unit, first: dt.date, last: dt.date, matures: int) -> Table:
     return listed.select(interval=ibis.literal(unit), number="number", period=start, complete=complete)
 
 
-def _steady(total: NumericScalar) -> NumericScalar:
+def steady(total: NumericValue) -> NumericValue:
     """Round a sum of floating-point numbers; leave an exact one as it is."""
-    return _rounded(total, total.abs()) if total.type().is_floating() else total
+    return rounded(total, total.abs()) if total.type().is_floating() else total
 
 
-def _rounded(number: NumericValue, scale: NumericValue) -> NumericValue:
-    """Round to the significant digits of another number.
+def rounded(number: NumericValue, scale: NumericValue) -> NumericValue:
+    """Round to the significant digits of another number; what is not finite stays as it is.
 
     >>> numbers = ibis.memtable({"x": [0.1 + 0.2, 2 / 3 * 1e-7, -123456789012.3, 0.0]})
-    >>> _rounded(numbers.x, numbers.x.abs()).execute().to_list()
+    >>> rounded(numbers.x, numbers.x.abs()).execute().to_list()
     [0.3, 6.66666667e-08, -123456789000.0, 0.0]
     """
-    places = (_DIGITS - 1 - scale.nullif(0).log10().floor()).fill_null(0)
+    off = number.isnan() | number.isinf() | scale.isnan() | scale.isinf()
+    known, size = (off.ifelse(ibis.null("float64"), one.cast("float64")) for one in (number, scale))
+    places = (_DIGITS - 1 - size.nullif(0).log10().floor()).fill_null(0)
     # both are powers of ten that are exact, and so is the nearest decimal number
     up = ibis.literal(10.0) ** places.clip(0, _FINEST)
     down = ibis.literal(10.0) ** (-places).clip(0, _FINEST)
-    return (number * up / down).round(0).cast("float64") / up * down
+    near: NumericValue = (known * up / down).round(0).cast("float64") / up * down
+    return off.ifelse(number, near)

@@ -38,20 +38,22 @@ def paid_back(returns: Table) -> Table:
 
 
 def with_profit(lines: Table, costs: Table | None) -> Table:
-    """Add cost and profit of each line, and the net of lines whose cost is not known.
+    """Add cost, profit and contribution of each line, and the net of lines whose cost is not known.
 
     Args:
-        lines: Columns product_id, quantity, net.
+        lines: Columns product_id, quantity, net, shipping.
         costs: Columns product_id, cost: of one piece, as it is today.
     """
     if costs is None:
         unknown = ibis.null(AMOUNT)
-        return lines.mutate(cost=unknown, profit=unknown, net_uncosted=lines.net)
+        return lines.mutate(cost=unknown, profit=unknown, contribution=unknown, net_uncosted=lines.net)
     each = costs.select("product_id", piece_="cost")
     told = lines.left_join(each, "product_id").drop("product_id_right")
     priced = told.mutate(cost=(told.quantity * told.piece_).cast(AMOUNT)).drop("piece_")
     return priced.mutate(
-        profit=(priced.net - priced.cost).cast(AMOUNT), net_uncosted=priced.cost.isnull().ifelse(priced.net, _NOTHING)
+        profit=(priced.net - priced.cost).cast(AMOUNT),
+        contribution=(priced.net + priced.shipping - priced.cost).cast(AMOUNT),
+        net_uncosted=priced.cost.isnull().ifelse(priced.net, _NOTHING),
     )
 
 

@@ -20,13 +20,13 @@ from analytics_assets.analysis.lifecycle import churn as churned
 from analytics_assets.analysis.lifecycle import lifecycle as lived
 from analytics_assets.analysis.periods import Period, ratio
 from analytics_assets.analysis.tables import together
-from analytics_assets.assets.asking import askable, predicate, read_for, with_users
+from analytics_assets.assets.asking import askable, matching, read_for, with_users
 from analytics_assets.assets.catalog import Setting, TableAsset, declaration, family, table
 from analytics_assets.contracts import activity as promised
 from analytics_assets.contracts.model import UNKNOWN_MEMBER
 from analytics_assets.lake.days import Days
 from analytics_assets.project.model import Project
-from analytics_assets.project.questions import Match, Paths, Retention
+from analytics_assets.project.questions import Paths, Retention
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -144,13 +144,6 @@ def _retention_tables(name: str, asked: Retention) -> Iterator[TableAsset]:
     yield TableAsset(promised.retention_curve(name, revenue=asked.revenue), curve, (f"retention_{name}",), ())
 
 
-def _matching(events: Table, match: Match) -> Table:
-    conditions = [told(events) for told in predicate(match.where)]
-    if match.event is not None:
-        conditions.append(events.event_type == match.event)
-    return events.filter(*conditions) if conditions else events
-
-
 def _cells(asked: Retention, events: Table, setting: Setting, sales: Table | None) -> Table:
     days = setting.so_far
     told = asked.analysed()
@@ -160,12 +153,12 @@ def _cells(asked: Retention, events: Table, setting: Setting, sales: Table | Non
     known_from = days.first + dt.timedelta(days=asked.censored_days) if asked.censored_days else None
 
     def answer(by: Sequence[str]) -> Table:
-        started = _matching(acted, asked.cohort)
+        started = matching(acted, asked.cohort)
         values = {column: started[column.removeprefix(_BY)] for column in by}
         began = started.select(
             *columns, **{column: value.cast("string").fill_null(UNKNOWN_MEMBER) for column, value in values.items()}
         )
-        back = _matching(acted, asked.returned).select(*columns)
+        back = matching(acted, asked.returned).select(*columns)
         if sales is not None:
             back = _with_revenue(back, sales)
         cells = cohorts.retention_cells(began, back, told, days.first, days.last, by=by, known_from=known_from)

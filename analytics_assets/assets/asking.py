@@ -5,12 +5,17 @@ Belongs here: columns and predicates of questions. Does not belong here: any ans
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
+
+import ibis
 
 from analytics_assets.lake.functions import json_text
 from analytics_assets.project.asking import USER
 from analytics_assets.project.conditions import Condition, holds
+from analytics_assets.project.questions import Match
 
 if TYPE_CHECKING:
     from ibis.expr.types import BooleanValue, Table
@@ -46,3 +51,17 @@ def with_users(rows: Table, names: Iterable[str], users: Table, places: Table | 
     known = users if places is None else users.left_join(places, "geography_id")
     told = known.select(whom_="user_id", **{USER + name: known[name] for name in wanted})
     return rows.left_join(told, rows.user_id == told.whom_).drop("whom_")
+
+
+def matches(events: Table, match: Match) -> BooleanValue:
+    """Say which of the events that `askable` gives a match picks."""
+    conditions = [told(events) for told in predicate(match.where)]
+    if match.event is not None:
+        conditions.append(events.event_type == match.event)
+    picked: BooleanValue = functools.reduce(operator.and_, conditions, ibis.literal(True))  # noqa: FBT003
+    return picked
+
+
+def matching(events: Table, match: Match) -> Table:
+    """Keep the events that a match picks, of those that `askable` gives."""
+    return events.filter(matches(events, match))

@@ -59,10 +59,14 @@ _GROUPS = {
     "series": "forecasts",
     "forecast": "forecasts",
     "anomalies": "forecasts",
+    "experiment": "experiments",
+    "verdict": "experiments",
     "campaign": "marketing",
     "attribution": "marketing",
+    "user_exposure": "experiments",
+    "user_outcomes": "experiments",
 }
-"""The group of a table by the first word of its name; the word itself where it is not here."""
+"""The group of a table by its name, or the first word of it; that word itself where neither is here."""
 
 
 def _no_engine(_: Table) -> list[dict[str, Any]]:
@@ -125,7 +129,7 @@ class TableAsset:
     def group(self) -> str:
         """The group in which the table is shown."""
         prefix = self.name.split("_")[0]
-        return _GROUPS.get(prefix, prefix)
+        return _GROUPS.get(self.name) or _GROUPS.get(prefix, prefix)
 
     def compute(self, tables: Mapping[str, Table], setting: Setting) -> Table:
         """Call the function with the tables that it names."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ibis
@@ -15,12 +15,14 @@ import ibis
 from analytics_assets.analysis import metrics
 from analytics_assets.assets.asking import with_users
 from analytics_assets.assets.catalog import Setting, TableAsset, family
+from analytics_assets.assets.records import made
 from analytics_assets.contracts import star
 from analytics_assets.contracts.metrics import DECLARED_EVENTS, METRIC_DAILY
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.functions import json_text
 from analytics_assets.project.asking import USER
 from analytics_assets.project.conditions import Condition, Question, holds
+from analytics_assets.project.experiments import Plan
 from analytics_assets.project.model import Project
 from analytics_assets.project.questions import Measure, Metric, Questions
 
@@ -36,7 +38,7 @@ def metric_tables(project: Project) -> Iterator[TableAsset]:
     questions = project.questions
     if questions.metrics:
         yield TableAsset(METRIC_DAILY, metric_daily, _read_for(questions.metrics.values()), ())
-    if any(named_events(questions)):
+    if any(named_events(questions, project.experiments)):
         yield TableAsset(DECLARED_EVENTS, declared_events, ("fact_user_day_events",), ())
 
 
@@ -58,18 +60,21 @@ def metric_daily(setting: Setting, **tables: Table) -> Table:
 
 
 def declared_events(setting: Setting, fact_user_day_events: Table) -> Table:
-    """Count the events that questions name; beside one that never occurs stands what may have been meant."""
+    """Count the events that questions and plans name; beside one that never occurs stands what may have been meant."""
     counts = fact_user_day_events.group_by("event_type").aggregate(n=fact_user_day_events.events.sum())
     seen = {row["event_type"]: row["n"] for row in setting.collect(counts)}
     records = []
-    for question, event in sorted(set(named_events(setting.project.questions))):
+    project = setting.project
+    for question, event in sorted(set(named_events(project.questions, project.experiments))):
         near = [] if event in seen else difflib.get_close_matches(event, sorted(seen), n=1)
         records.append({"question": question, "event": event, "near": (near or [None])[0], "seen": seen.get(event, 0)})
-    return ibis.memtable(records, schema={column.name: column.type for column in DECLARED_EVENTS.columns})
+    return made(DECLARED_EVENTS, records)
 
 
-def named_events(questions: Questions) -> Iterator[tuple[str, str]]:
-    """List the event types that questions name, beside the question: `funnels.checkout`."""
+def named_events(questions: Questions, experiments: Mapping[str, Plan]) -> Iterator[tuple[str, str]]:
+    """List the event types that questions and experiments name, beside what names them: `funnels.checkout`."""
+    for name, plan in experiments.items():
+        yield from ((f"experiments.{name}", event) for event in _events(plan.exposure.event, plan.exposure.where))
     for name, funnel in questions.funnels.items():
         for match in (*funnel.steps, *funnel.exclusions):
             yield from ((f"funnels.{name}", event) for event in _events(match.event, match.where))
@@ -120,22 +125,32 @@ def _values(metric: Metric, tables: Mapping[str, Table], days: Days) -> Table:
         "retention": functools.partial(metrics.returns, after_days=metric.after_days),
         "quantile": functools.partial(metrics.quantiles, quantile=metric.quantile),
     }
-    rows = [_rows(measure, metric, tables) for measure in measures(metric)]
+    rows = [measured_rows(measure, metric, tables, by=metric.dimensions) for measure in measures(metric)]
     return kinds[metric.kind](*rows, days.first, days.last, by=metric.dimensions)
 
 
-def _rows(measure: Measure, metric: Metric, tables: Mapping[str, Table]) -> Table:
-    """Pick the rows that a measure means, with the metric's dimensions."""
+def measured_rows(
+    measure: Measure, metric: Metric, tables: Mapping[str, Table], *, by: Sequence[str] = (), at: str | None = None
+) -> Table:
+    """Pick the rows that a measure of a metric means: the one definition, of trends and of experiments.
+
+    Args:
+        measure: What is measured.
+        metric: The metric whose measure it is.
+        tables: The facts, and users where dimensions are of them.
+        by: Dimensions to keep.
+        at: The fact's column that says when, to be kept as `at`.
+    """
     rows = tables[measure.fact]
     if "excluded_as" in rows.columns:
         rows = rows.filter(rows.excluded_as.isnull())
     rows = rows.filter(holds(functools.partial(_text, rows), measure.where))
-    of_users = [name for name in metric.dimensions if name.startswith(USER)]
+    of_users = [name for name in by if name.startswith(USER)]
     if of_users and "user_id" in rows.columns:
         rows = with_users(rows, of_users, tables["dim_users"], tables.get("dim_geography"))
     elif of_users:
         rows = rows.mutate(**{name: ibis.null("string") for name in of_users})
-    return metrics.measured(rows, measure.value, metric.cap, metric.dimensions)
+    return metrics.measured(rows, measure.value, metric.cap, by, at)
 
 
 def _text(rows: Table, name: str) -> StringValue:

@@ -57,9 +57,9 @@ METRIC_DAILY = Contract(
 
 DECLARED_EVENTS = Contract(
     table="declared_events",
-    grain="one row a question and an event type that it names",
+    grain="one row a question or experiment and an event type that it names",
     columns=(
-        Column("question", "string", "the question's folder and name: funnels.checkout", nullable=False),
+        Column("question", "string", "the folder and name of what names it: funnels.checkout", nullable=False),
         Column("event", "string", "the event type", nullable=False),
         Column("near", "string", "the event type with the closest name that does occur; null where none is close"),
         Column("seen", "int64", "how often it occurred so far", "events", nullable=False),

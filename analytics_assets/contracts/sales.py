@@ -68,6 +68,9 @@ SALES_OVERVIEW = Contract(
         Column("quantity", "int64", "pieces", "pieces", nullable=False),
         Column("unit_price", AMOUNT, "price of one piece before discount", MONEY, nullable=False),
         *amounts("of the line"),
+        Column(
+            "contribution", AMOUNT, "net + shipping - cost of the line: what it leaves; null: no cost is known", MONEY
+        ),
         Column("returned", "int64", "pieces that came back so far", "pieces", nullable=False),
         _REFUND,
     ),

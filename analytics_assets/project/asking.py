@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
-from analytics_assets.contracts import star
+from analytics_assets.contracts import sales, star
 from analytics_assets.contracts.model import Contract
 from analytics_assets.project.conditions import Condition
+from analytics_assets.project.experiments import Measured, Plan, Role
 from analytics_assets.project.model import Project
 from analytics_assets.project.problems import Loc, Positions, Problem
 from analytics_assets.project.questions import Measure, Metric
@@ -19,14 +20,22 @@ from analytics_assets.project.questions import Measure, Metric
 Asked = dict[tuple[str, str], Positions]
 """Where each question stands, by kind and name."""
 
+_STAR = [contract for contract in vars(star).values() if isinstance(contract, Contract)]
 FACTS: Mapping[str, Contract] = {
-    contract.table: contract for contract in vars(star).values() if isinstance(contract, Contract)
+    contract.table: contract for contract in (*_STAR, sales.SALES_OVERVIEW, sales.ORDER_VALUE)
 }
 USER = "user."
 _NO_DIMENSION = frozenset({"properties", "excluded_as", "event_id", "order_id", "line", "return_id"})
 _NUMBERS = ("int", "decimal", "float")
 _MORE_TABLES = {"funnels": ("attempts", "times", "users", "friction"), "retention": ("curve",)}
-_TAKEN = {("funnels", "daily_metrics")}
+_OF_EXPERIMENTS = (
+    "exposures", "traffic", "outcomes", "amounts", "moments", "results", "timeline", "segments", "regression", "impact",
+    "verdicts", "trust",
+    "calibration", "power", "checks", "aa",
+)  # fmt: skip
+_TAKEN = {("funnels", "daily_metrics"), *(("experiments", name) for name in _OF_EXPERIMENTS)}
+BEFORE_EXPOSURE = ("device", "country", "campaign_id")
+"""Columns of events that tell users apart as they were before an experiment could change them."""
 
 
 def user_columns() -> tuple[str, ...]:
@@ -79,12 +88,7 @@ def _name_problems(asked: Asked) -> Iterator[Problem]:
 
 
 def _metric_problems(metric: Metric, at: Positions, project: Project) -> Iterator[Problem]:
-    measures: dict[Loc, Measure] = {}
-    if metric.fact is not None:
-        measures[()] = Measure(fact=metric.fact, where=metric.where, value=metric.value)
-    for part in ("numerator", "denominator"):
-        if (measure := getattr(metric, part)) is not None:
-            measures[(part,)] = measure
+    measures = _measures(metric)
     shared: set[str] = set(user_columns())
     for loc, measure in measures.items():
         contract = FACTS[measure.fact]
@@ -108,6 +112,69 @@ def _metric_problems(metric: Metric, at: Positions, project: Project) -> Iterato
     shared |= set.intersection(*facts) if facts else set()
     for place, dimension in enumerate(metric.dimensions):
         yield from _unknown(at, ("dimensions", place), [dimension], sorted(shared), "all facts of the metric")
+
+
+def _measures(metric: Metric) -> dict[Loc, Measure]:
+    """Give what a metric measures, by where it stands in its file."""
+    measures: dict[Loc, Measure] = {}
+    if metric.fact is not None:
+        measures[()] = Measure(fact=metric.fact, where=metric.where, value=metric.value)
+    for part in ("numerator", "denominator"):
+        if (measure := getattr(metric, part)) is not None:
+            measures[(part,)] = measure
+    return measures
+
+
+def experiment_problems(project: Project, asked: Asked) -> Iterator[Problem]:
+    """Find what the plans of a project name that is not there, or cannot be measured of a user."""
+    events = event_columns(project)
+    for name, plan in project.experiments.items():
+        at = asked["experiments", name]
+        yield from _unknown(at, ("exposure", "where"), plan.exposure.where, events, "events")
+        for loc, role, measured in _measured(plan):
+            yield from _measured_problems(at, loc, role, measured, project.questions.metrics)
+        for place, by in enumerate(plan.segments):
+            if by in events and by not in BEFORE_EXPOSURE:
+                hint = f"Known before are: {', '.join((*BEFORE_EXPOSURE, *user_columns()))}"
+                told = f"'{by}' is not known before exposure: it is what an event says, and the variant may change it"
+                yield at.problem(("segments", place), told, hint)
+            else:
+                known = (*BEFORE_EXPOSURE, *user_columns())
+                yield from _unknown(at, ("segments", place), [by], known, "users, as before exposure,")
+
+
+def _measured(plan: Plan) -> Iterator[tuple[Loc, Role, Measured]]:
+    """Give the metrics of a plan, with where they stand in its file."""
+    yield ("primary",), "primary", plan.primary
+    for place, told in enumerate(plan.secondary):
+        yield ("secondary", place), "secondary", told
+    for place, guardrail in enumerate(plan.guardrails):
+        yield ("guardrails", place), "guardrail", guardrail
+
+
+def _measured_problems(
+    at: Positions, loc: Loc, role: Role, measured: Measured, metrics: Mapping[str, Metric]
+) -> Iterator[Problem]:
+    metric, name = metrics.get(measured.metric), measured.metric
+    if metric is None:
+        near = difflib.get_close_matches(name, metrics, n=1)
+        there = f"There are: {', '.join(metrics)}" if metrics else f"Define it in metrics/{name}.yaml"
+        hint = (f"Did you mean '{near[0]}'? " if near else "") + there
+        yield at.problem((*loc, "metric"), f"there is no metric '{name}'", hint)
+        return
+    for measure in _measures(metric).values():
+        if all(column.name != "user_id" for column in FACTS[measure.fact].columns):
+            told = f"{name} is of {measure.fact}, which knows no users: it cannot be measured of each"
+            yield at.problem((*loc, "metric"), told, "Use a metric of events, sessions, sales or returns")
+    if metric.direction == "neither" and role != "secondary":
+        hint = f"Write `direction: up` or `down` in metrics/{name}.yaml, or measure it as a secondary metric"
+        yield at.problem(
+            (*loc, "metric"), f"{name} has no direction that is better, and a {role} metric needs one", hint
+        )
+    last = metric.after_days[1]
+    if metric.kind == "retention" and measured.window_days <= last:
+        told = f"{name} looks at the days to the {last}. after, and the window closes before that one is over"
+        yield at.problem((*loc, "window_days"), told, f"Write {last + 1} or more")
 
 
 def _unknown(

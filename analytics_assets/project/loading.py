@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from analytics_assets.contracts.delivered import DELIVERED
-from analytics_assets.project.asking import Asked, question_problems
-from analytics_assets.project.base import Model
+from analytics_assets.project.asking import Asked, experiment_problems, question_problems
+from analytics_assets.project.experiments import Plan
 from analytics_assets.project.model import SHOP_TABLES, ColumnMapping, Feed, Project, ProjectFile, Source
+from analytics_assets.project.plans import LOCK_FILE, Locked, read_locks
 from analytics_assets.project.problems import Positions, Problem, ProjectError
 from analytics_assets.project.questions import KINDS, Questions
 from analytics_assets.project.shop import Shop
@@ -24,8 +25,9 @@ from analytics_assets.project.yaml import M, read_yaml
 PROJECT_FILE = "project.yaml"
 SHOP_FILE = "shop.yaml"
 SOURCES = "sources"
-FOLDERS = (SOURCES, *KINDS)
-_QUESTION_NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
+EXPERIMENTS = "experiments"
+FOLDERS = (SOURCES, *KINDS, EXPERIMENTS)
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
 _OF_FILES = ("path", "format", "encoding", "delimiter", "quote", "optional")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -34,7 +36,7 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
     """Read a project's folder.
 
     Args:
-        folder: Holds `project.yaml`, `sources/*.yaml` and, for the synthetic shop, `shop.yaml`.
+        folder: Holds `project.yaml`, `sources/*.yaml`, what the team asks and tries, and `shop.yaml` of a shop.
         environment: Stands in for `${NAME}` and `${NAME:-default}` in the paths of sources.
 
     Raises:
@@ -74,14 +76,26 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
         problems.append(
             Problem(folder / SOURCES, 1, "", "there is no source", "Add a sources/NAME.yaml for each kind of file.")
         )
-    questions, asked = _questions(folder, problems)
+    asked: Asked = {}
+    found = {kind: _named(folder, kind, model, asked, problems) for kind, model in KINDS.items()}
+    plans = _named(folder, EXPERIMENTS, Plan, asked, problems)
+    locks = _locks(folder, problems)
     if has_shop and not problems and not any(source.shop for source in sources.values()):
         hint = f"Write `shop: TABLE` in a source, with a table of {', '.join(SHOP_TABLES)}; or remove this file."
         problems.append(Problem(folder / SHOP_FILE, 1, "", "no source reads the shop", hint))
     if declared is None or problems:
         raise ProjectError(problems)
-    project = Project(**declared.model_dump(), folder=folder, sources=sources, shop=shop, questions=questions)
-    if mixed := [*_mixed_problems(project, places), *question_problems(project, asked)]:
+    project = Project(
+        **declared.model_dump(),
+        folder=folder,
+        sources=sources,
+        shop=shop,
+        questions=Questions.model_validate(found),
+        experiments=plans,
+        locks=locks,
+    )
+    mixed = [*_mixed_problems(project, places), *question_problems(project, asked)]
+    if mixed := [*mixed, *experiment_problems(project, asked)]:
         raise ProjectError(mixed)
     return project
 
@@ -95,30 +109,42 @@ def _read(path: Path, model: type[M], problems: list[Problem]) -> M | None:
         return None
 
 
-def _questions(folder: Path, problems: list[Problem]) -> tuple[Questions, Asked]:
-    """Read the questions of a project, a file each, by kind and name."""
-    asked: Asked = {}
-    found: dict[str, dict[str, Model]] = {kind: {} for kind in KINDS}
-    for kind, model in KINDS.items():
-        for path in sorted((folder / kind).glob("*.yaml")):
-            if not _QUESTION_NAME.match(path.stem):
-                hint = "Tables are named after it: use lower case letters, digits and _, at most 48."
-                problems.append(Problem(path, 1, "", f"'{path.stem}' is no name of a question", hint))
-                continue
-            try:
-                found[kind][path.stem], asked[kind, path.stem] = read_yaml(path, model)
-            except ProjectError as error:
-                problems += error.problems
-    return Questions.model_validate(found), asked
+def _named(folder: Path, kind: str, model: type[M], asked: Asked, problems: list[Problem]) -> dict[str, M]:
+    """Read a folder of questions or plans, a file each, by name; `asked` is told where each stands."""
+    found: dict[str, M] = {}
+    for path in sorted((folder / kind).glob("*.yaml")):
+        if not _NAME.match(path.stem):
+            what = "an experiment" if kind == EXPERIMENTS else "a question"
+            hint = "Tables are named after it: use lower case letters, digits and _, at most 48."
+            problems.append(Problem(path, 1, "", f"'{path.stem}' is no name of {what}", hint))
+            continue
+        try:
+            found[path.stem], asked[kind, path.stem] = read_yaml(path, model)
+        except ProjectError as error:
+            problems += error.problems
+    return found
+
+
+def _locks(folder: Path, problems: list[Problem]) -> dict[str, tuple[Locked, ...]]:
+    """Read what was locked of the plans, or add what is wrong with it to the problems."""
+    try:
+        return read_locks(folder)
+    except ProjectError as error:
+        problems += error.problems
+        return {}
 
 
 def _strangers(folder: Path) -> Iterator[Problem]:
     """Find YAML that nobody would read."""
-    known = {PROJECT_FILE, SHOP_FILE, SOURCES, *KINDS}
-    hint = f"A project has {PROJECT_FILE}, {SHOP_FILE} for the synthetic shop, and */*.yaml in {', '.join(FOLDERS)}."
+    known = {PROJECT_FILE, SHOP_FILE, LOCK_FILE, *FOLDERS}
+    hint = (
+        f"A project has {PROJECT_FILE}, {SHOP_FILE} for the synthetic shop, */*.yaml in {', '.join(FOLDERS)}, and "
+        f"{LOCK_FILE}."
+    )
     for path in sorted(folder.iterdir()):
         stranger = path.suffix in {".yaml", ".yml"} and path.name not in known
-        near = path.is_dir() and path.name not in known and difflib.get_close_matches(path.name, FOLDERS, cutoff=0.7)
+        alike = FOLDERS if path.is_dir() else (LOCK_FILE,) if path.suffix == ".lock" else ()
+        near = path.name not in known and difflib.get_close_matches(path.name, alike, cutoff=0.7)
         if stranger or near:
             yield Problem(path, 1, "", "nothing reads this", hint)
     for path in sorted(path for name in FOLDERS for path in (folder / name).glob("*.yml")):

@@ -22,6 +22,8 @@ from analytics_assets.lake.functions import EPOCHS, ISO
 from analytics_assets.project.base import Model
 from analytics_assets.project.business import Customers, Forecasts, Marketing, Rates
 from analytics_assets.project.conditions import Condition
+from analytics_assets.project.experiments import Plan
+from analytics_assets.project.plans import Locked, Registration, registration
 from analytics_assets.project.questions import Questions
 from analytics_assets.project.shop import Shop
 
@@ -240,12 +242,22 @@ class ProjectFile(Model):
 
 
 class Project(ProjectFile):
-    """A whole project: `project.yaml`, its folder, its sources by name, its questions, and the shop if it has one."""
+    """A whole project: `project.yaml`, its folder, sources, questions and experiments by name, the shop if it has one.
+
+    `locks` are the versions of each plan that were locked, the oldest first; of plans that are gone, too.
+    """
 
     folder: Path
     sources: dict[str, Source]
     shop: Shop | None = None
     questions: Questions = Questions()
+    experiments: dict[str, Plan] = Field({})
+    locks: dict[str, tuple[Locked, ...]] = Field({})
+
+    def registration(self, experiment: str) -> Registration:
+        """Say how the plan of an experiment stands to what was locked of it."""
+        versions = self.locks.get(experiment, ())
+        return registration(experiment, self.experiments[experiment], self.questions.metrics, versions)
 
     @property
     def lateness(self) -> int:

@@ -63,6 +63,8 @@ Fact = Literal[
     "fact_user_days",
     "fact_user_day_events",
     "fact_campaign_spend",
+    "sales_overview",
+    "order_value",
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 

@@ -472,7 +472,7 @@ def test_the_order_of_rows_changes_nothing(engine, compute: Callable[..., Table]
 def test_numbers_are_rounded_by_the_size_of_another(engine):
     said = {"x": "float64", "scale": "float64"}
     rows = table(said, {"x": 1 / 3, "scale": 1.0}, {"x": 1 / 3, "scale": 1e6}, {"x": 5.0, "scale": 0.0}, {"scale": 1.0})
-    rounded = engine.rows(rows.select(x=metrics._rounded(rows.x, rows.scale)))
+    rounded = engine.rows(rows.select(x=metrics.rounded(rows.x, rows.scale)))
     assert [row["x"] for row in rounded] == [0.33333333, 0.33, 5.0, None]
 
 

@@ -21,8 +21,10 @@ from analytics_assets.assets.catalog import (
 )
 from analytics_assets.contracts import (
     activity,
+    baselines,
     churn_model,
     customers,
+    experiments,
     funnels,
     lifetime,
     marketing,
@@ -31,11 +33,13 @@ from analytics_assets.contracts import (
     series,
     shop,
     star,
+    verdicts,
 )
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.tables import conform
+from analytics_assets.project.experiments import Plan
 from analytics_assets.project.model import Project, Source
 from analytics_assets.project.shop import Shop
 from analytics_assets_tests.answers import inquiring
@@ -51,6 +55,13 @@ DECLARED = {
 OF_QUESTIONS = {"funnel_daily_metrics", "metric_daily", "declared_events"}
 """The tables that are there only where a project asks something."""
 OF_EVERYONE = set(DECLARED) - OF_QUESTIONS
+OF_EXPERIMENTS = {
+    contract.table
+    for module in (experiments, verdicts, baselines)
+    for contract in vars(module).values()
+    if isinstance(contract, Contract)
+}
+"""The tables that are there only where a project plans experiments."""
 OF_USER_DAYS = {"active_users", "active_days", "lifecycle", "churn", "user_revenue"}
 OF_CREDIT = {"attribution_orders", "attribution"}
 OF_SALES = {name for name in DECLARED if catalog._GROUPS.get(name.split("_")[0]) in {"sales", "customers", "forecasts"}}
@@ -69,6 +80,21 @@ QUESTIONS: dict[str, Any] = {
     "retention": {"r": {}},
     "paths": {"p": {}},
     "metrics": {"orders": {"kind": "sum", "fact": "fact_user_days", "value": "orders"}},
+}
+MEASURED: dict[str, Any] = {
+    "metrics": {
+        "buyers": {"kind": "unique_users", "fact": "fact_events", "direction": "up"},
+        "spent": {"kind": "quantile", "quantile": 0.5, "fact": "fact_events", "value": "amount"},
+    }
+}
+PLAN: dict[str, Any] = {
+    "hypothesis": "h",
+    "variants": {"a": 0.5, "b": 0.5},
+    "exposure": {"event": "view"},
+    "starts": day(1),
+    "ends": day(9),
+    "primary": {"metric": "buyers", "window_days": 2, "minimum_effect": 0.1},
+    "secondary": [{"metric": "spent", "window_days": 2}],
 }
 EVENTS, SALES, USERS = feed("events", "user_id"), feed("order_lines", "user_id"), feed("users")
 EVERYTHING = [source(feed(name), path=f"{name}-{{day}}.csv") for name in DELIVERED]
@@ -139,6 +165,36 @@ def test_the_tables_of_a_question_keep_what_they_promise_even_of_nothing(engine)
         assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
         assert (asset.function.__doc__ or "").strip(), asset.name
         assert not asset.name.startswith(("funnel_f", "paths")) or engine.rows(found) == []
+
+
+def experimenting(*sources: Source) -> Project:
+    within = inquiring(MEASURED, *sources, shop=Shop(size="tiny"))
+    return within.model_copy(update={"experiments": {"x": Plan.model_validate(PLAN)}})
+
+
+def test_the_tables_of_experiments_are_in_the_graph_where_there_are_plans():
+    within = experimenting(*EVERYTHING)
+    assert {asset.name for asset in asked(within)} >= OF_EXPERIMENTS | {"verdict_x"}
+    graph = resolve(within)
+    assert graph.absent == {}
+    assert {asset.group for asset in graph.tables if asset.name in OF_EXPERIMENTS | {"verdict_x"}} == {"experiments"}
+    assert not {asset.name for asset in asked(inquiring(MEASURED, *EVERYTHING))} & OF_EXPERIMENTS
+    # what is planned needs nobody who was assigned
+    unassigned = {asset.name for asset in resolve(experimenting(source(EVENTS))).tables}
+    assert {"experiment_baselines", "experiment_reach", "experiment_aa"} == unassigned & OF_EXPERIMENTS
+
+
+def test_the_tables_of_experiments_keep_what_they_promise_even_of_nothing(engine):
+    within = experimenting(*EVERYTHING)
+    contracts = resolve(within).contracts()
+    setting = Setting(within, Days(day(1), day(1)), collect=engine.rows)
+    for asset in asked(within):
+        if asset.name in OF_EXPERIMENTS | {"verdict_x"}:
+            inputs = {name: made(contracts[name]) for name in asset.inputs}
+            found = conform(asset.compute(inputs, setting), asset.contract)
+            assert found.schema() == ibis.schema({column.name: column.type for column in asset.contract.columns})
+            engine.rows(found)
+            assert (asset.function.__doc__ or getattr(asset.function, "func", asset.function).__doc__ or "").strip()
 
 
 def test_a_family_makes_tables_of_each_question_and_is_found_by_its_mark(monkeypatch):

@@ -15,7 +15,8 @@ from analytics_assets.assets.funnels import daily_funnels, device_metrics, funne
 from analytics_assets.contracts.model import UNKNOWN_MEMBER
 from analytics_assets.contracts.star import FACT_USER_DAY_EVENTS, FACT_USER_DAYS
 from analytics_assets.lake.days import Days
-from analytics_assets.statistics.proportions import holm, two_proportions, wilson
+from analytics_assets.statistics.multiple import holm
+from analytics_assets.statistics.proportions import two_proportions, wilson
 from analytics_assets_tests.answers import MARCH, Row, answer, answers, asking, event, happened, inquiring, people
 from analytics_assets_tests.making import at, day, feed, source, table
 

@@ -81,12 +81,15 @@ def only(found: list[Record], **where: Any) -> Record:
 
 
 def test_a_line_has_its_cost_its_profit_and_the_words_of_its_dimensions(engine):
-    found = computed(engine, [sale("o1", quantity=3, discount="1.5"), sale("o1", line="2", product_id="cup")])
+    found = computed(
+        engine, [sale("o1", quantity=3, discount="1.5", shipping="2"), sale("o1", line="2", product_id="cup")]
+    )
     first, second = found["sales_overview"]
-    assert {name: first[name] for name in ("net", "cost", "profit", "net_uncosted")} == {
+    assert {name: first[name] for name in ("net", "cost", "profit", "net_uncosted", "contribution")} == {
         "net": Decimal("13.5"), "cost": 6, "profit": Decimal("7.5"), "net_uncosted": 0,
+        "contribution": Decimal("9.5"),
     }  # fmt: skip
-    assert (second["cost"], second["profit"], second["net_uncosted"]) == (None, None, 5)
+    assert (second["cost"], second["profit"], second["contribution"], second["net_uncosted"]) == (None, None, None, 5)
     words = ("product", "category", "country", "region", "channel", "month_start", "week_start", "weekday")
     assert [first[name] for name in words] == [
         "Green tea", "Tea", "DE", "Bremen", "search", day(1), dt.date(2024, 2, 26), 5,

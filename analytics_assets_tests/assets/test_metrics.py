@@ -23,6 +23,7 @@ from analytics_assets.lake.days import Days
 from analytics_assets.lake.releases import latest_release
 from analytics_assets.lake.tables import conform
 from analytics_assets.project.asking import FACTS
+from analytics_assets.project.experiments import Plan
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import Project, Source
 from analytics_assets.project.questions import Questions
@@ -257,9 +258,20 @@ ASKED: dict[str, Any] = {
     },
 }
 
+PLAN = Plan.model_validate(
+    {
+        "hypothesis": "a shorter checkout lets more visitors buy",
+        "variants": {"control": 0.5, "treatment": 0.5},
+        "exposure": {"event": "begin_checkout"},
+        "starts": day(1),
+        "ends": day(5),
+        "primary": {"metric": "buyers", "window_days": 7, "minimum_effect": 0.02},
+    }
+)
 
-def test_every_event_that_a_question_names_is_known():
-    assert set(named_events(Questions.model_validate(ASKED))) == {
+
+def test_every_event_that_a_question_or_a_plan_names_is_known():
+    assert set(named_events(Questions.model_validate(ASKED), {"checkout": PLAN})) == {
         ("funnels.checkout", "view"),
         ("funnels.checkout", "adds_to_cart"),
         ("funnels.checkout", "buy"),
@@ -270,6 +282,7 @@ def test_every_event_that_a_question_names_is_known():
         ("paths.home", "buy"),
         ("metrics.views", "view"),
         ("metrics.buyers", "buy"),
+        ("experiments.checkout", "begin_checkout"),
     }
     assert requirements(asking(*STARTER, funnels=ASKED["funnels"])).keys() >= {"declared_events"}
     assert requirements(asking(*STARTER, paths={"any": {}})) == {}
