@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Better = Literal["higher", "lower"]
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Evaluation:
         significant: Whether it is below alpha; None without a test.
         power: Chance to find an effect of the size that was seen, with so many units (it restates the p-value).
         detectable_percent: The lift, in percent, that so many units find with a power of 80 %.
-        sample_ratio: The test of the number of units against the planned shares.
+        sample_ratio: The test of the number of units, with an outcome or without, against the planned shares.
         left_out: Rows without a variant, an outcome, or one of the two variants.
         insight: A sentence.
         reason: Why numbers are None.
@@ -124,15 +125,20 @@ def evaluate_ab(  # noqa: PLR0913 - a notebook's front door: what is not said ha
         raise ValueError(f"the frame has no column {absent[0]!r}; it has {', '.join(map(str, frame.columns))}")
     if weight is not None and covariate is not None:
         raise ValueError("a ratio takes no single covariate; leave out `weight` or `covariate`")
-    names = [str(name) for name in frame[variant].dropna().unique()]
-    others = sorted(set(names) - {control})
+    # a variant may be called by a number: 0 and 1
+    column, control = frame[variant].map(str, na_action="ignore").astype("string"), str(control)
+    names = sorted(column.dropna().unique())
+    others = [name for name in names if name != control]
     if treatment is None and len(others) != 1:
         there = f"there are {', '.join(others)}" if others else "there is none"
         raise ValueError(f"name the `treatment`: beside the control {control!r} {there}")
-    treatment = treatment if treatment is not None else others[0]
-    if control not in names:
-        raise ValueError(f"no row has the variant {control!r}; there are {', '.join(sorted(names)) or 'none'}")
-    column = frame[variant].astype("string")
+    treatment = str(treatment) if treatment is not None else others[0]
+    for name in (control, treatment):
+        if name not in names:
+            raise ValueError(f"no row has the variant {name!r}; there are {', '.join(names) or 'none'}")
+    if control == treatment:
+        raise ValueError(f"{control!r} cannot be compared with itself; name another `treatment`")
+    assigned = [int((column == name).sum()) for name in (control, treatment)]
     numbers = frame[[name for name in wanted if name != variant]].apply(pd.to_numeric)
     known = column.isin([control, treatment]) & numbers.drop(columns=[covariate] if covariate else []).notna().all(
         axis=1
@@ -143,11 +149,13 @@ def evaluate_ab(  # noqa: PLR0913 - a notebook's front door: what is not said ha
         arms.append([rows[part].fillna(0).to_numpy("float64") for part in wanted if part != variant])
     method, told, tested = _tested(arms, weight=weight, covariate=covariate, alpha=alpha)
     counts = [len(arm[0]) for arm in arms]
-    planned = shares or {control: 0.5, treatment: 0.5}
+    planned = {str(name): share for name, share in (shares or {control: 0.5, treatment: 0.5}).items()}
+    if sum(planned.values()) > 1 + _ROUNDING or min(planned.values()) <= 0:
+        raise ValueError(f"shares are above zero and come to 1 at most: {planned}")
     if missing := [name for name in (control, treatment) if name not in planned]:
         raise ValueError(f"shares say nothing of {missing[0]!r}")
     both = planned[control] + planned[treatment]
-    ratio = sample_ratio(counts, [planned[control] / both, planned[treatment] / both])
+    ratio = sample_ratio(assigned, [planned[control] / both, planned[treatment] / both])
     relative = lift(told, alpha=alpha, reference="normal" if method == "two-proportion z" else "t")
     chance, detectable = _planned(told, counts, alpha)
     percent = None if relative.estimate is None else relative.estimate * 100

@@ -167,7 +167,10 @@ def _released(lake: Lake, project: Project, name: str) -> tuple[Contract, int]:
         raise click.ClickException(
             f"release {release.number} has no table {name}.{hint} It has: {', '.join(sorted(release.versions))}"
         )
-    return resolve(project).contracts()[name], release.versions[name]
+    contracts = resolve(project).contracts()
+    if name not in contracts:
+        raise click.ClickException(f"{name} is of an earlier release: nothing in this project makes it any more")
+    return contracts[name], release.versions[name]
 
 
 @main.command()
@@ -271,13 +274,15 @@ def power_of(folder: Path | None, name: str, weeks: int | None) -> None:
 
     plan = _plan(project, name)
     with _reading(), open_lake(settings, project.name) as lake:
+        if project.questions.metrics[plan.primary.metric].kind == "quantile":
+            raise click.ClickException(f"{name}: a quantile has no baseline; plan with a mean or a share")
         found = [_released(lake, project, table) for table in ("experiment_baselines", "experiment_reach")]
         summed, reach = (lake.read(contract, version=version) for contract, version in found)
         sums, days = (lake.engine.rows(table) for table in known_of(name, summed, reach))
     if not days:
         raise click.ClickException(
-            f"the newest release knows nothing of the plan {name}: it is newer. Run the last day again, "
-            f"analytics-assets run --select experiment_baselines,experiment_reach will do"
+            f"the newest release knows nothing of the plan {name}: it is newer. Compute its tables again: "
+            "analytics-assets run --select 'experiment_baselines or experiment_reach'"
         )
     if not sums and not any(row["users"] for row in days):
         raise click.ClickException(

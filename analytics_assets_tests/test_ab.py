@@ -100,12 +100,26 @@ def test_rows_without_variant_or_outcome_are_left_out_and_counted(spent):
     assert (found.left_out, found.n_control) == (3, 1997)
 
 
+def test_units_without_an_outcome_are_units_of_the_sample_ratio():
+    rows = frame([1.0, 2.0] * 100, [1.0, 3.0] * 50 + [None] * 100)
+    found = evaluate_ab(rows)
+    assert (found.sample_ratio.observed, found.n_treatment, found.left_out) == ((200, 200), 100, 100)
+
+
+def test_variants_may_be_numbers():
+    rows = frame([1.5, 2.5, 3.5], [1.0, 3.0, 4.0]).assign(variant=[0, 0, 0, 1, 1, 1])
+    assert (evaluate_ab(rows, control=0).control, evaluate_ab(rows, control="0").treatment) == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         ({"outcome": "revenue"}, "no column 'revenue'; it has variant, outcome"),
         ({"control": "old"}, "name the `treatment`: beside the control 'old' there are control, new"),
         ({"control": "old", "treatment": "new"}, "no row has the variant 'old'"),
+        ({"treatment": "newer"}, "no row has the variant 'newer'"),
+        ({"treatment": "control"}, "'control' cannot be compared with itself"),
+        ({"shares": {"control": 0.9, "new": 0.9}}, "shares are above zero and come to 1 at most"),
         ({"alpha": 1.5}, "alpha lies between 0 and 1"),
         ({"shares": {"control": 0.5}}, "shares say nothing of 'new'"),
         ({"weight": "w", "covariate": "c"}, "a ratio takes no single covariate"),

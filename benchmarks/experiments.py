@@ -1,14 +1,14 @@
 """Measure the moments of an experiment, with CUPED, against a hand-written pass of SQL and tea-tasting, in one run.
 
-`make bench` prints ratios; machines differ and are noisy, ratios hold. It makes its own data: users in two variants
+It prints ratios; machines differ and are noisy, ratios hold. It makes its own data: users in two variants
 with ten metrics, a number after and one before exposure each, in one table in memory. Give `--users N` for fewer.
 
 What is compared is CPU time, so that nothing that runs beside it counts, in turn within each round, and the median over
 the rounds is judged. By hand is one SELECT of count, sums, squares and products about shifts that are written into it:
 what a careful analyst would write. tea-tasting is needed for this only, and its part is left out where it is absent:
 
-    pip install --no-deps --target /tmp/tea tea-tasting narwhals
-    PYTHONPATH=/tmp/tea python benchmarks/experiments.py
+    pip install --no-deps --target ./tea tea-tasting narwhals
+    PYTHONPATH=./tea python benchmarks/experiments.py
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def exposures(plans: Sequence[Plan], assignments: Table, exposing: Table) -> Tab
         (null where nobody knows which came first), assigned_at, assigned_on, exposed_at, exposed_on,
         exposed_before_assignment, left_out (of `LEFT_OUT`; null: the user counts).
     """
-    users = _assigned(assignments.filter(assignments.experiment.isin([plan.name for plan in plans])))
+    users = _assigned(plans, assignments.filter(assignments.experiment.isin([plan.name for plan in plans])))
     times = users.select(*_WHO, "assigned_at")
     met = exposing.inner_join(times, _WHO)
     in_time = met.assigned_at.isnull() | (met.occurred_at >= met.assigned_at)
@@ -126,9 +126,20 @@ def exposures(plans: Sequence[Plan], assignments: Table, exposing: Table) -> Tab
     return both.mutate(left_out=_left_out(plans, both))
 
 
-def _assigned(assignments: Table) -> Table:
+def _in_time(plans: Sequence[Plan], assignments: Table) -> Table:
+    """Leave out what was assigned after an experiment's end to users who were in it before: the winner goes to all."""
+    ends = ibis.cases(
+        *((assignments.experiment == plan.name, ibis.literal(plan.ends)) for plan in plans), else_=ibis.null("date")
+    )
+    first = assignments.mutate(ends=ends, first_on=assignments.day.min().over(ibis.window(group_by=_WHO)))
+    late = _sure(first.day > first.ends) & _sure(first.first_on <= first.ends)
+    return first.filter(~late).drop("ends", "first_on")
+
+
+def _assigned(plans: Sequence[Plan], assignments: Table) -> Table:
     """Sum up the assignments of each user of an experiment."""
     counting = assignments.filter(assignments.excluded_as.isnull(), assignments.user_id.notnull())
+    counting = _in_time(plans, counting)
     own = ibis.window(group_by=_WHO)
     # an assignment without a time may have been the first
     dated = counting.mutate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analytics_assets.project.experiments import Plan
+from analytics_assets.project.experiments import Guardrail, Plan
 from analytics_assets.project.plans import Registration
 
 Record = Mapping[str, Any]
@@ -120,8 +120,12 @@ def _plan(plan: Plan, registered: Registration) -> Iterator[str]:
     yield f"- exposed from {plan.starts} to {plan.ends}, by {plan.exposure.event or 'any event'}"
     for role, measured in plan.measured():
         least = "" if measured.minimum_effect is None else f", minimum effect {number(measured.minimum_effect)}"
-        yield f"- {role}: {measured.called}{least}"
+        margin = f", margin {number(measured.margin)}" if isinstance(measured, Guardrail) else ""
+        yield f"- {role}: {measured.called}{least}{margin}"
     yield f"- method {plan.method}, alpha {plan.alpha:g}, power {plan.power:g}"
+    yield f"- SHA-256 of what decides: {registered.digest}"
+    for amendment in plan.amendments:
+        yield f"- amended on {amendment.on}: {amendment.what}; because {amendment.why}"
     for change in registered.changes:
         yield f"- changed: {change}"
     if plan.owner:

@@ -21,11 +21,11 @@ from analytics_assets.assets.reports import report
 from analytics_assets.contracts import verdicts as promised
 from analytics_assets.project.experiments import Guardrail, Measured, Plan
 from analytics_assets.project.model import Project
-from analytics_assets.statistics.effects import Contrast
+from analytics_assets.statistics.effects import Contrast, p_value
 from analytics_assets.statistics.moments import Moments
 from analytics_assets.statistics.multiple import adjust
 from analytics_assets.statistics.quantiles import quantile, quantiles
-from analytics_assets.statistics.srm import WARNING, SampleRatio, daily_sample_ratio, sample_ratio
+from analytics_assets.statistics.srm import WARNING, daily_sample_ratio, sample_ratio
 from analytics_assets.statistics.verdicts import (
     TWO_VARIANTS,
     Decision,
@@ -53,7 +53,7 @@ _PLAIN, _OF_RATIO = ("value", "pre_value"), ("value", "weight", "pre_value", "pr
 _BETTER = {"up": "higher", "down": "lower"}
 _LEAST_UNITS = 100.0
 _FADING = 0.01
-_SEGMENT = 0.01
+_SEGMENT = 0.05
 
 
 @dataclass(frozen=True)
@@ -185,37 +185,38 @@ def is_over(plan: Plan, questions: Sequence[Asked], last: dt.date) -> bool:
     return last >= plan.ends + dt.timedelta(days=max(ask.days for ask in questions))
 
 
-def _planned_units(plan: Plan, counts: Mapping[dt.date, int]) -> float:
-    """Tell how many users the plan will have, from its first week: it stays the same however often one looks."""
+def _planned_units(plan: Plan, counts: Mapping[dt.date, int], last: dt.date) -> float | None:
+    """Tell how many users the plan will have, from its first week, so that it does not move; None until then."""
     week = min(7, plan.days)
-    first = sum(n for day, n in counts.items() if day < plan.starts + dt.timedelta(days=week))
+    until = plan.starts + dt.timedelta(days=week)
+    if last < until - dt.timedelta(days=1):
+        return None
+    first = sum(n for day, n in counts.items() if day < until)
     return max(_LEAST_UNITS, first * plan.days / week)
 
 
-def _rules(plan: Plan, primary: Asked, counts: Mapping[dt.date, int], last: dt.date, *, over: bool) -> Rules:
-    planned = _planned_units(plan, counts)
-    looks = tuple(share for _, share in _looked(plan, primary, counts, last, over=over))
-    return Rules(plan.method, plan.alpha, plan.power, looks, planned)
+def _rules(plan: Plan, primary: Asked, counts: Mapping[dt.date, int], last: dt.date) -> Rules:
+    looks = tuple((time, units) for _, time, units in _looked(plan, primary, counts, last))
+    return Rules(plan.method, plan.alpha, plan.power, looks, _planned_units(plan, counts, last))
 
 
 def _looked(
-    plan: Plan, primary: Asked, counts: Mapping[dt.date, int], last: dt.date, *, over: bool
-) -> list[tuple[dt.date, float]]:
-    """Give the looks of a group-sequential plan so far that saw more than those before, with their information."""
+    plan: Plan, primary: Asked, counts: Mapping[dt.date, int], last: dt.date
+) -> list[tuple[dt.date, float, float]]:
+    """Give the looks of a group-sequential plan so far that saw more than those before: day, time, and users.
+
+    They are equal steps of time, to the day on which the last window is over.
+    """
     if plan.method != "group_sequential":
         return []
-    whole = sum(counts.values()) if over else _planned_units(plan, counts)
-    seen = [(day, _matured(counts, day, primary)) for day in _looks(plan, primary) if day <= last]
-    shares = [(day, min(n / whole, 1.0)) for day, n in seen if n]
-    if over and shares:
-        shares[-1] = (shares[-1][0], 1.0)
-    return [one for place, one in enumerate(shares) if not place or one[1] > shares[place - 1][1] + 1e-9]
-
-
-def _looks(plan: Plan, primary: Asked) -> list[dt.date]:
-    """Give the days on which a group-sequential plan is looked at: equal steps to when its last window is over."""
     length = plan.days - 1 + primary.days
-    return [plan.starts + dt.timedelta(days=round(length * look / plan.looks)) for look in range(1, plan.looks + 1)]
+    found: list[tuple[dt.date, float, float]] = []
+    for look in range(1, plan.looks + 1):
+        day = plan.starts + dt.timedelta(days=round(length * look / plan.looks))
+        units = _matured(counts, day, primary)
+        if day <= last and units > (found[-1][2] if found else 0):
+            found.append((day, look / plan.looks, float(units)))
+    return found
 
 
 def _matured(counts: Mapping[dt.date, int], day: dt.date, ask: Asked) -> int:
@@ -251,10 +252,7 @@ def _of_moments(setting: Setting, moments: Table) -> list[Record]:
     for name, plan in setting.project.experiments.items():
         questions = asked(plan, setting.project)
         for ask in questions:
-            rules = _rules(
-                plan, questions[0], counts[name, questions[0].slot], setting.so_far.last,
-                over=is_over(plan, questions, setting.so_far.last),
-            )  # fmt: skip
+            rules = _rules(plan, questions[0], counts[name, questions[0].slot], setting.so_far.last)
             found = [
                 {**ask.columns, "experiment": name, "maturity": maturity, "dimension": dimension, "segment": segment}
                 | _told(result)
@@ -371,7 +369,8 @@ def experiment_timeline(setting: Setting, **tables: Table) -> Table:
     records: list[Record] = []
     for name, plan in setting.project.experiments.items():
         for ask in asked(plan, setting.project):
-            rules = Rules("fixed", plan.alpha, plan.power, (), _planned_units(plan, counts[name, ask.slot]))
+            planned = _planned_units(plan, counts[name, ask.slot], setting.so_far.last)
+            rules = Rules("fixed", plan.alpha, plan.power, (), planned)
             so_far: dict[str, Moments] = {}
             for day, arms in sorted(cells[name, ask.slot].items()):
                 for variant, row in arms.items():
@@ -417,6 +416,8 @@ class _Traffic:
     several: int
     early: int
     all_assigned: int
+    outside: int
+    unassigned: int
 
     @property
     def two_variants(self) -> float:
@@ -424,11 +425,11 @@ class _Traffic:
 
 
 def _traffic(setting: Setting, traffic: Table) -> dict[str, _Traffic]:
-    """Read the users of each experiment by day and variant of the plan."""
+    """Read the users of each experiment by day and variant of the plan; who came after its end is not in it."""
     rows = setting.collect(traffic.order_by(["experiment", "day", "variant"]))
     found = {}
     for name, plan in setting.project.experiments.items():
-        own = [row for row in rows if row["experiment"] == name]
+        own = [row for row in rows if row["experiment"] == name and (row["day"] is None or row["day"] <= plan.ends)]
         days = tuple(sorted({row["day"] for row in own if row["day"] is not None}))
         places = {variant: place for place, variant in enumerate(plan.variants)}
         tables: dict[str, dict[dt.date | None, list[int]]] = {}
@@ -446,29 +447,30 @@ def _traffic(setting: Setting, traffic: Table) -> dict[str, _Traffic]:
             several=sum(row["several"] for row in own),
             early=sum(row["early"] for row in own),
             all_assigned=sum(row["assigned"] for row in own),
+            outside=sum(row["assigned"] for row in own if row["variant"] and row["variant"] not in places),
+            unassigned=sum(row["unassigned"] for row in own),
         )
     return found
 
 
-def _ratio(counts: Sequence[Sequence[int]], plan: Plan, *, over: bool) -> tuple[float | None, SampleRatio]:
+def _ratio(counts: Sequence[Sequence[int]], plan: Plan, *, over: bool) -> float | None:
     """Test the shares of the arms: by chi-square when the plan is over, until then by the test for every day."""
     shares = list(plan.variants.values())
     whole = [sum(column) for column in zip(*counts, strict=True)] if counts else [0] * len(shares)
-    tested = sample_ratio(whole, shares)
     if over or not counts:
-        return tested.p_value, tested
+        return sample_ratio(whole, shares).p_value
     so_far: list[list[int]] = []
     for row in counts:
         so_far.append([*map(operator.add, so_far[-1], row)] if so_far else list(row))
-    return daily_sample_ratio(so_far, shares)[-1], tested
+    return daily_sample_ratio(so_far, shares)[-1]
 
 
 def _trust(name: str, plan: Plan, traffic: _Traffic, setting: Setting, *, over: bool) -> Trust:
     registered = setting.project.registration(name)
     changed = "; ".join(registered.changes) or registered.reason if registered.state == "changed" else ""
     return Trust(
-        _ratio(traffic.assigned, plan, over=over)[0],
-        _ratio(traffic.exposed, plan, over=over)[0],
+        _ratio(traffic.assigned, plan, over=over),
+        _ratio(traffic.exposed, plan, over=over),
         traffic.two_variants,
         changed,
     )
@@ -503,7 +505,8 @@ def experiment_trust(setting: Setting, experiment_traffic: Table, **tables: Tabl
                 "limit": WARNING * traffic.all_assigned,
                 "detail": f"{traffic.early:,} of {traffic.all_assigned:,} users had met the event before",
             },
-            _plan_row(name, setting),
+            _outside_row(traffic),
+            _plan_row(name, plan, setting),
             *_hash_row(name, plan, setting, tables),
             *_window_rows(windows, name, questions),
             *_metric_rows(before.get(name, {}), questions),
@@ -526,9 +529,24 @@ def _sample_ratio_row(whom: str, p: float | None, counts: Sequence[Sequence[int]
     }
 
 
-def _plan_row(name: str, setting: Setting) -> Record:
+def _outside_row(traffic: _Traffic) -> Record:
+    """Tell who is in no arm of the plan: a variant that it does not have, or exposed without an assignment."""
+    found, among = traffic.outside + traffic.unassigned, traffic.all_assigned + traffic.unassigned
+    return {
+        "question": "users outside of the plan",
+        "state": "warning" if found > WARNING * among else "fine",
+        "value": float(found),
+        "limit": WARNING * among,
+        "detail": f"{traffic.outside:,} assigned to variants that it does not have, "
+        f"{traffic.unassigned:,} exposed without an assignment",
+    }
+
+
+def _plan_row(name: str, plan: Plan, setting: Setting) -> Record:
     registered = setting.project.registration(name)
     state = {"changed": "invalid", "retrospective": "warning"}.get(registered.state, "fine")
+    if registered.state == "amended" and registered.versions[-1].locked_on > plan.ends:
+        state = "warning"  # whoever amends a plan after its end may know the results
     return {"question": "registered plan", "state": state, "detail": f"{registered.state}: {registered.reason}"}
 
 
@@ -639,9 +657,8 @@ def experiment_verdicts(setting: Setting, experiment_traffic: Table, **tables: T
         last = setting.so_far.last
         over = is_over(plan, questions, last)
         trust = _trust(name, plan, traffic[name], setting, over=over)
-        rules = _rules(plan, questions[0], counts[name, questions[0].slot], last, over=over)
-        looks = _looked(plan, questions[0], counts[name, questions[0].slot], last, over=over)
-        looked = [day for day, _ in looks]
+        rules = _rules(plan, questions[0], counts[name, questions[0].slot], last)
+        looked = [day for day, *_ in _looked(plan, questions[0], counts[name, questions[0].slot], last)]
         found = _by_arm(name, plan, questions, by_day, ranked, rules, last, looked)
         own = [row for row in results if row["experiment"] == name and row["maturity"] == "matured"]
         for variant in plan.treatments:
@@ -740,11 +757,10 @@ def _fading(name: str, variant: str, plan: Plan, primary: Asked, by_day: Daily) 
     if first.estimate is None or second.estimate is None or not first.std_error or not second.std_error:
         return
     z = (first.estimate - second.estimate) / (first.std_error**2 + second.std_error**2) ** 0.5
-    from analytics_assets.statistics.effects import p_value
-
     p = p_value(z, None, "two-sided")
     if p < _FADING:
         verb = "fades" if abs(second.estimate) < abs(first.estimate) else "grows"
+        verb = "turns" if first.estimate * second.estimate < 0 else verb
         yield (
             f"the effect {verb}: {first.estimate:+.4g} for users exposed in the first half of the days, "
             f"{second.estimate:+.4g} in the second (p {p:.2g})"
@@ -752,13 +768,26 @@ def _fading(name: str, variant: str, plan: Plan, primary: Asked, by_day: Daily) 
 
 
 def _segments(variant: str, results: Sequence[Record], primary: Asked) -> Iterator[str]:
-    """Note segments whose effect on the primary stands out after adjustment over all segments."""
-    for row in results:
-        named = (row["metric"], row["window_days"], row["delay_days"]) == primary.slot
-        if not named or row["variant"] != variant or not row["dimension"]:
-            continue
-        if row["p_adjusted"] is not None and row["p_adjusted"] < _SEGMENT:
-            yield f"{row['dimension']} {row['segment']}: {row['difference']:+.4g} (adjusted p {row['p_adjusted']:.2g})"
+    """Note segments whose effect on the primary differs from that of all users (Hausman 1978), adjusted over them."""
+    own = [
+        row
+        for row in results
+        if (row["metric"], row["window_days"], row["delay_days"]) == primary.slot and row["variant"] == variant
+    ]
+    whole = next((row for row in own if not row["dimension"]), None)
+    if whole is None or whole["difference"] is None or not whole["std_error"]:
+        return
+    told: list[tuple[Record, float]] = []
+    for row in own:
+        if row["dimension"] and row["difference"] is not None and row["std_error"]:
+            apart = row["std_error"] ** 2 - whole["std_error"] ** 2
+            if apart > 0:
+                z = (row["difference"] - whole["difference"]) / apart**0.5
+                told.append((row, p_value(z, None, "two-sided")))
+    for (row, _), p in zip(told, adjust([p for _, p in told], "benjamini-hochberg"), strict=True):
+        if p is not None and p < _SEGMENT:
+            where = f"{row['dimension']} {row['segment']}"
+            yield f"{where} differs from all: {row['difference']:+.4g} against {whole['difference']:+.4g} (p {p:.2g})"
 
 
 def _verdict(

@@ -133,6 +133,10 @@ def experiment_problems(project: Project, asked: Asked) -> Iterator[Problem]:
         yield from _unknown(at, ("exposure", "where"), plan.exposure.where, events, "events")
         for loc, role, measured in _measured(plan):
             yield from _measured_problems(at, loc, role, measured, project.questions.metrics)
+        primary = project.questions.metrics.get(plan.primary.metric)
+        if primary is not None and primary.kind == "quantile" and plan.method != "fixed":
+            told = f"{plan.primary.metric} is a quantile, whose error is not known day by day: it is judged once"
+            yield at.problem(("method",), told, "Write `method: fixed`, or choose a mean or a share as the primary")
         for place, by in enumerate(plan.segments):
             if by in events and by not in BEFORE_EXPOSURE:
                 hint = f"Known before are: {', '.join((*BEFORE_EXPOSURE, *user_columns()))}"

@@ -159,6 +159,7 @@ def boundaries(
     sides: Literal[1, 2] = 2,
     spending: Spending = "power",
     power: float = 2.0,
+    times: Sequence[float] | None = None,
 ) -> Boundaries:
     """Give the boundaries at which a plan stops, so that looks together alarm falsely with chance alpha.
 
@@ -172,18 +173,27 @@ def boundaries(
         sides: 2, with the same boundary for better and for worse, or 1.
         spending: How alpha is spent, see `spent`.
         power: Of the spending function "power".
+        times: What alpha is spent by at each look, such as the share of the planned time (Lan, DeMets 1989); the
+            fractions, if None. Then fractions need say no more than how the looks' information compares, and the
+            boundary of a look does not depend on what comes after it.
 
     >>> [round(z, 3) for z in boundaries([0.25, 0.5, 0.75, 1.0]).z]
     [2.955, 2.559, 2.301, 2.092]
+    >>> [[round(z, 3) for z in boundaries(looks, times=[0.5, 1.0]).z] for looks in ([0.1, 0.7], [0.2, 1.4])]
+    [[2.498, 2.061], [2.498, 2.061]]
     """
     checked_alpha(alpha)
     looks = _checked(fractions)
     from scipy.optimize import brentq
 
+    clock = looks if times is None else _checked(times)
+    if len(clock) != len(looks):
+        msg = "a time is needed for each look"
+        raise ValueError(msg)
     walk = _Walk(sides)
     used, bounds, totals = 0.0, [], []
-    for fraction in looks:
-        total = max(sides * spent(fraction, alpha / sides, spending=spending, power=power), used)
+    for fraction, time in zip(looks, clock, strict=True):
+        total = max(sides * spent(time, alpha / sides, spending=spending, power=power), used)
         due = total - used
         walk.step(fraction)
         if due <= 1e-14:

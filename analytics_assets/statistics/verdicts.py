@@ -39,7 +39,7 @@ Role = Literal["primary", "secondary", "guardrail"]
 Method = Literal["fixed", "always_valid", "group_sequential"]
 Verdict = Literal["invalid", "rollback", "too early", "ship", "no meaningful difference", "inconclusive"]
 TWO_VARIANTS = 0.01
-"""Share of exposed users who may have seen two variants."""
+"""Share of assigned users who may have seen two variants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +74,17 @@ class Rules:
         method: How the primary is looked at.
         alpha: Error level.
         power: What the inconclusive is told at.
-        looks: Share of the planned information at each look so far, this one last; of `group_sequential`.
-        horizon: Units for which an always-valid interval is tightest: those planned.
+        looks: Share of the planned time and users at each look so far, this one last; of `group_sequential`. Without
+            a look nothing is decided.
+        horizon: Units for which an always-valid interval is tightest: those planned; None: not known yet, and nothing
+            is read.
     """
 
     method: Method = "fixed"
     alpha: float = 0.05
     power: float = 0.8
-    looks: tuple[float, ...] = ()
-    horizon: float = 5000.0
+    looks: tuple[tuple[float, float], ...] = ()
+    horizon: float | None = 5000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Trust:
     Attributes:
         assigned_p: P-value of the sample ratio of assigned users; None: not tested.
         exposed_p: Of exposed users.
-        two_variants: Share of exposed users who saw two variants.
+        two_variants: Share of assigned users who saw two variants.
         changed: What changed in the plan since it was locked; empty: nothing.
     """
 
@@ -139,7 +141,7 @@ class Trust:
             if p is not None and p < INVALID:
                 return f"the shares of {whom} users are not those of the plan (p {p:.2g})"
         if self.two_variants > TWO_VARIANTS:
-            return f"{self.two_variants:.1%} of exposed users saw two variants, more than {TWO_VARIANTS:.0%}"
+            return f"{self.two_variants:.1%} of assigned users saw two variants, more than {TWO_VARIANTS:.0%}"
         return f"the plan changed after it was locked: {self.changed}" if self.changed else ""
 
 
@@ -196,13 +198,13 @@ def _concluded(measure: Measure, name: str, told: tuple[Contrast, Contrast], arm
     family = arms if measure.role == "primary" else 1
     fixed = difference(decides, alpha=rules.alpha)
     each = difference(decides, alpha=rules.alpha / family)
-    anytime = always_valid(each, horizon=rules.horizon)
+    unread = replace(each, low=None, high=None, p_value=None)
+    anytime = unread if rules.horizon is None else always_valid(each, horizon=rules.horizon)
     decisive = each
     if measure.role == "primary" and rules.method == "always_valid":
         decisive = anytime
     elif measure.role == "primary" and rules.method == "group_sequential":
-        looks = rules.looks or (1.0,)
-        decisive = at_look(each, boundaries(looks, rules.alpha / family), len(looks) - 1)
+        decisive = _at_last_look(each, rules, rules.alpha / family) if rules.looks else unread
     shown = lift(decides, method="fieller", alpha=rules.alpha)
     if shown.low is None:
         shown = lift(decides, alpha=rules.alpha)
@@ -213,6 +215,14 @@ def _concluded(measure: Measure, name: str, told: tuple[Contrast, Contrast], arm
         measure, name, plain, decides, fixed, decisive, anytime, shown,
         posterior(fixed, better=measure.better or "higher"), decisive.p_value, tested,
     )  # fmt: skip
+
+
+def _at_last_look(effect: Effect, rules: Rules, alpha: float) -> Effect:
+    """Give the interval of the last look; alpha is spent by the planned time, so that no boundary moves later."""
+    times = [time for time, _ in rules.looks]
+    most = max(units for _, units in rules.looks)
+    plan = boundaries([units / most for _, units in rules.looks], alpha, times=times)
+    return at_look(effect, plan, len(times) - 1)
 
 
 def decide(variant: str, results: Sequence[Result], trust: Trust, *, over: bool, rules: Rules) -> Decision:
@@ -250,19 +260,27 @@ class _Case:
     rules: Rules
 
     @property
-    def better(self) -> bool:
-        """Whether the primary is better by what decides: the p-value adjusted over arms, else the interval."""
+    def side(self) -> int:
+        """Whether the primary is better (1) or worse (-1) by the p-value over arms, or else by the interval."""
         result = self.primary
         if result.p_adjusted is None:
-            return _side(result.decisive, result.measure.better) > 0
+            return _side(result.decisive, result.measure.better)
         significant = result.p_adjusted < self.rules.alpha
-        return significant and _direction(result.decisive, result.measure.better) > 0
+        return _direction(result.decisive, result.measure.better) if significant else 0
+
+    def kept(self, guardrail: Result) -> bool:
+        """Whether a guardrail is non-inferior to its margin; before the end by the interval for every day."""
+        if self.over or guardrail.measure.margin is None:
+            return guardrail.non_inferior is not None and bool(guardrail.non_inferior.non_inferior)
+        worst = guardrail.anytime.low if guardrail.measure.better == "higher" else guardrail.anytime.high
+        if worst is None:
+            return False
+        return (worst if guardrail.measure.better == "higher" else -worst) > -guardrail.measure.margin
 
     @property
     def open_guardrails(self) -> str:
         """The guardrails that cannot be told from their margin, in words."""
-        left = [r for r in self.guardrails if r.non_inferior is None or not r.non_inferior.non_inferior]
-        return " and ".join(f"the guardrail {result.measure.metric}" for result in left)
+        return " and ".join(f"the guardrail {r.measure.metric}" for r in self.guardrails if not self.kept(r))
 
     def told(self, verdict: Verdict, because: str, detectable: float | None = None) -> Decision:
         return Decision(self.variant, verdict, because, detectable)
@@ -274,13 +292,13 @@ def _invalid(case: _Case) -> Decision | None:
 
 def _rollback(case: _Case) -> Decision | None:
     primary, early = case.primary, not case.over
-    harm = primary.anytime if early and case.rules.method == "fixed" else primary.decisive
-    if _side(harm, primary.measure.better) < 0:
+    by_bound = early and case.rules.method == "fixed"
+    harm = primary.anytime if by_bound else primary.decisive
+    if (_side(harm, primary.measure.better) if by_bound else case.side) < 0:
         return case.told("rollback", f"{_told(primary, harm)}, which is worse")
     for result in case.guardrails:
         harm = result.anytime if early else result.fixed
-        within = result.non_inferior is not None and bool(result.non_inferior.non_inferior)
-        if _side(harm, result.measure.better) < 0 and not within:
+        if _side(harm, result.measure.better) < 0 and not case.kept(result):
             return case.told("rollback", f"the guardrail {_told(result, harm)}, which is worse")
     return None
 
@@ -288,7 +306,7 @@ def _rollback(case: _Case) -> Decision | None:
 def _too_early(case: _Case) -> Decision | None:
     if case.over:
         return None
-    if case.rules.method == "fixed" or not case.better:
+    if case.rules.method == "fixed" or case.side <= 0:
         return case.told("too early", "the planned end and the longest window have not passed")
     if case.open_guardrails:
         return case.told("too early", f"it is better, and {case.open_guardrails} cannot be told from its margin yet")
@@ -296,7 +314,7 @@ def _too_early(case: _Case) -> Decision | None:
 
 
 def _ship(case: _Case) -> Decision | None:
-    if not case.better or case.open_guardrails:
+    if case.side <= 0 or case.open_guardrails:
         return None
     safe = ", and every guardrail is non-inferior to its margin" if case.guardrails else ""
     return case.told("ship", f"{_told(case.primary, case.primary.decisive)}, which is better{safe}")
@@ -304,7 +322,7 @@ def _ship(case: _Case) -> Decision | None:
 
 def _no_meaningful_difference(case: _Case) -> Decision | None:
     least, found = case.primary.measure.minimum_effect, case.primary.decisive
-    if case.better or least is None or found.low is None or found.high is None:
+    if case.side > 0 or least is None or found.low is None or found.high is None:
         return None
     if not -least < found.low <= found.high < least:
         return None
@@ -314,7 +332,7 @@ def _no_meaningful_difference(case: _Case) -> Decision | None:
 
 def _inconclusive(case: _Case) -> Decision:
     told, seen = _told(case.primary, case.primary.decisive), _detectable(case.primary, case.rules)
-    if case.better:
+    if case.side > 0:
         return case.told(
             "inconclusive", f"{told}, which is better, but {case.open_guardrails} may be worse than its margin"
         )

@@ -21,6 +21,11 @@ def exposures(plans: Sequence[Plan], assignments: Iterable[Row], exposing: Itera
         listed = [row for row in listed if row["excluded_as"] is None and row["user_id"] is not None]
         for user in sorted({row["user_id"] for row in listed}):
             own = [row for row in listed if row["user_id"] == user]
+            dated = [row["day"] for row in own if row["day"] is not None]
+            if (
+                dated and min(dated) <= plan.ends
+            ):  # what is assigned after the end to users who were in before is not it
+                own = [row for row in own if row["day"] is None or row["day"] <= plan.ends]
             variants = {row["variant"] for row in own if row["variant"] is not None}
             times = [row["assigned_at"] for row in own if row["assigned_at"] is not None]
             assigned_at = min(times, default=None)

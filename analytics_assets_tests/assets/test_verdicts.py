@@ -213,6 +213,7 @@ def test_a_group_sequential_primary_is_judged_at_its_looks(engine):
     length = 10 - 1 + 7
     days = [day(5) + dt.timedelta(days=round(length * look / 3)) for look in (1, 2, 3)]
     known = [[u for u in users if u["on"] + dt.timedelta(days=7) <= last] for last in days]
+    times = [look / 3 for look, some in zip((1, 2, 3), known, strict=True) if some]
     known = [some for some in known if some]  # nobody's window is over at the first
     shares = [len(some) / len(users) for some in known]
     results = []
@@ -221,7 +222,9 @@ def test_a_group_sequential_primary_is_judged_at_its_looks(engine):
             Moments.of([float(count(u["now"], "buy") > 0) for u in some if u["variant"] == arm])
             for arm in ("control", "new")
         ]
-        results.append(at_look(difference(means(*arms)), boundaries(shares[: look + 1], 0.05), look))
+        results.append(
+            at_look(difference(means(*arms)), boundaries(shares[: look + 1], 0.05, times=times[: look + 1]), look)
+        )
     crossed = [result for result in results if result.low > 0 or result.high < 0]
     expected = (crossed or results[-1:])[0]
     assert shares[-1] == 1

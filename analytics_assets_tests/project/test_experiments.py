@@ -25,6 +25,7 @@ METRICS = {
     "revenue": "kind: sum\nfact: sales_overview\nvalue: net\n",
     "spend": "kind: sum\nfact: fact_campaign_spend\nvalue: spend\n",
     "length": "kind: mean\nfact: fact_sessions\nvalue: duration\ndirection: neither\n",
+    "slow": "kind: quantile\nfact: fact_sessions\nvalue: duration\nquantile: 0.9\ndirection: down\n",
     "comes_back": "kind: retention\nfact: fact_user_days\nafter_days: [1, 7]\n",
 }
 PLAN = {
@@ -193,7 +194,7 @@ def test_a_plan_that_makes_no_sense_is_refused_with_its_line(tmp_path, lines, me
         (
             {"primary": "primary: {metric: buyer, window_days: 7, minimum_effect: 0.02}  # here"},
             "there is no metric 'buyer'",
-            "Did you mean 'buyers'? There are: buyers, comes_back, length, revenue, spend",
+            "Did you mean 'buyers'? There are: buyers, comes_back, length, revenue, slow, spend",
         ),
         (
             {"secondary": "secondary:\n - {metric: buyers, window_days: 9}\n - {metric: zzz, window_days: 1}  # here"},
@@ -214,6 +215,14 @@ def test_a_plan_that_makes_no_sense_is_refused_with_its_line(tmp_path, lines, me
             {"secondary": "secondary: [{metric: comes_back, window_days: 7}]  # here"},
             "comes_back looks at the days to the 7. after, and the window closes before",
             "Write 8 or more",
+        ),
+        (
+            {
+                "primary": "primary: {metric: slow, window_days: 7, minimum_effect: 2}",
+                "method": "method: always_valid  # here",
+            },
+            "slow is a quantile, whose error is not known day by day: it is judged once",
+            "Write `method: fixed`",
         ),
         (
             {"exposure": "exposure:\n  event: open\n  where:\n    pge: /a  # here"},

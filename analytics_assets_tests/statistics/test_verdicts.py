@@ -79,7 +79,7 @@ def test_a_sequential_plan_may_ship_before_its_end_and_a_fixed_one_never():
     anytime = Rules(method="always_valid", horizon=2.0 * N)
     assert judged(BETTER, over=False, rules=anytime).verdict == "ship"
     assert judged(shares(0.10, 0.107), over=False, rules=anytime).verdict == "too early"
-    grouped = Rules(method="group_sequential", looks=(0.2, 0.4))
+    grouped = Rules(method="group_sequential", looks=((0.2, 3000), (0.4, 6000)))
     assert judged(BETTER, over=False, rules=grouped).verdict == "ship"
     assert judged(BETTER, over=False).verdict == "too early"
     assert judged(BETTER, guard=OPEN, over=False, rules=anytime).verdict == "too early"
@@ -162,3 +162,40 @@ def test_there_is_always_one_verdict_and_it_keeps_to_its_rule(control, treatment
         assert -0.01 < result.decisive.low <= result.decisive.high < 0.01
     if found.verdict == "too early":
         assert not over
+
+
+def test_before_its_first_look_a_group_sequential_plan_decides_nothing():
+    waiting = Rules(method="group_sequential", looks=())
+    for arms in (BETTER, WORSE):
+        found = judged(arms, over=False, rules=waiting)
+        assert found.verdict == "too early"
+
+
+def test_an_always_valid_plan_decides_nothing_before_its_traffic_is_known():
+    waiting = Rules(method="always_valid", horizon=None)
+    assert judged(BETTER, over=False, rules=waiting).verdict == "too early"
+    assert judged(WORSE, over=False, rules=Rules(horizon=None)).verdict == "too early"
+
+
+def test_a_boundary_does_not_depend_on_looks_to_come():
+    looks = ((0.2, 500), (0.4, 2000), (0.6, 9000), (1.0, 12000))
+    arms = shares(0.10, 0.104)
+    for place in range(1, len(looks)):
+        (now,) = evaluate(PRIMARY, arms, "control", Rules(method="group_sequential", looks=looks[:place]))
+        scaled = tuple((time, 3 * units) for time, units in looks[:place])
+        (again,) = evaluate(PRIMARY, arms, "control", Rules(method="group_sequential", looks=scaled))
+        assert (now.decisive.low, now.decisive.high) == pytest.approx((again.decisive.low, again.decisive.high))
+
+
+def test_harm_is_judged_over_arms_as_benefit_is():
+    arms = shares(0.10, 0.0925, 0.0925, 0.0925)
+    assert judged(arms).verdict == "rollback"
+    assert judged(shares(0.10, 0.1075, 0.1075, 0.1075)).verdict == "ship"
+
+
+def test_before_the_end_a_guardrail_is_held_to_the_interval_for_every_day():
+    anytime = Rules(method="always_valid", horizon=2.0 * N)
+    (result,) = evaluate(GUARD, money(10, 10 - 0.38), "control", anytime)
+    assert result.non_inferior.non_inferior
+    assert result.anytime.low < -0.5
+    assert judged(BETTER, guard=money(10, 10 - 0.38), over=False, rules=anytime).verdict != "ship"
