@@ -221,6 +221,19 @@ def test_a_control_that_is_no_variant_is_refused():
         Plan("e", ("a", "b"), "c", day(1), day(2))
 
 
+def test_a_rollout_after_the_end_changes_nobody_who_was_in_it(engine):
+    before = [assigned("ann", "a"), assigned("bob", "b")]
+    rollout = [assigned(user, "b", "20 10:00") for user in ("ann", "bob", "cat")]
+    events = [acted("ann", "06 12:00"), acted("bob", "06 12:00")]
+    told = {row["user_id"]: row for row in found(engine, [*before, *rollout], events)}
+    assert {user: row["left_out"] for user, row in told.items()} == {
+        "ann": None,
+        "bob": None,
+        "cat": "assigned after the end",
+    }
+    assert (told["ann"]["variant"], told["ann"]["variants_seen"]) == ("a", 1)
+
+
 # --- the documented hash ----------------------------------------------------------------------------------------------
 
 
