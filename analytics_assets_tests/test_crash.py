@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from analytics_assets_tests.conftest import ORDERS, Workshop, csv, day, orders
+from analytics_assets_tests.conftest import ORDERS, STAR, Workshop, csv, day, orders
 from analytics_assets_tests.test_bad_input import EVENT_COLUMNS, EVENTS
 
 KILLS = 20
@@ -26,7 +26,7 @@ def deliver(workshop: Workshop, word: str) -> None:
 
 def started(workshop: Workshop) -> subprocess.Popen[str]:
     """Start a run, and return when it has read the project and begins."""
-    process = workshop.command("run")
+    process = workshop.command("run", "--select", STAR)
     assert process.stdout is not None
     assert "tables" in process.stdout.readline()
     return process
@@ -34,6 +34,7 @@ def started(workshop: Workshop) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_a_whole_release_and_the_next_run_the_same_tables(workshop: Workshop) -> None:
+    workshop.selects = STAR
     workshop.declare(last_day=day(DAYS[-1]))
     workshop.source("orders", ORDERS)
     workshop.source("events", EVENTS)

@@ -32,6 +32,9 @@ PLANTED = {
 }
 
 
+TABLES = ("experiment_verdicts", "experiment_impact", "experiment_calibration", "experiment_aa")
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     project = load_project(PACKAGED, {})
@@ -39,15 +42,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
     folder = tmp_path_factory.mktemp("shop")
     settings = Settings(lake=str(folder), exports=folder / "exports", memory="2GB")
     with dg.DagsterInstance.ephemeral() as instance:
-        outcomes = run(project, settings, Days(project.first_day, project.last_day), instance=instance)
+        days = Days(project.first_day, project.last_day)
+        select = " or ".join(f"+{name}" for name in TABLES)
+        outcomes = run(project, settings, days, select=select, instance=instance)
     assert all(outcome.success for outcome in outcomes)
     contracts = resolve(project).contracts()
     with open_lake(settings, project.name) as lake:
         versions = latest_release(lake).versions
-        return {
-            name: lake.engine.rows(lake.read(contracts[name], version=versions[name]))
-            for name in ("experiment_verdicts", "experiment_impact", "experiment_calibration")
-        }
+        return {name: lake.engine.rows(lake.read(contracts[name], version=versions[name])) for name in TABLES}
 
 
 def test_every_planted_verdict_is_found(shop: dict[str, list[dict[str, Any]]]) -> None:
@@ -65,3 +67,9 @@ def test_impact_is_claimed_of_all_but_the_invalid(shop: dict[str, list[dict[str,
 
 def test_every_method_is_calibrated(shop: dict[str, list[dict[str, Any]]]) -> None:
     assert {row["state"] for row in shop["experiment_calibration"]} == {"calibrated"}
+
+
+def test_arms_drawn_at_random_of_the_shop_s_own_users_differ_as_often_as_they_should(
+    shop: dict[str, list[dict[str, Any]]],
+) -> None:
+    assert {row["state"] for row in shop["experiment_aa"]} == {"fine"}
