@@ -154,6 +154,12 @@ def test_an_experiment_that_has_not_begun_exposes_nobody(engine):
     assert found(engine, [], []) == []
 
 
+def test_what_is_later_than_the_last_day_delivered_is_not_known_yet(engine):
+    events = [acted("ann", "07 10:00")]
+    assert one(engine, [assigned("ann", "a")], *events, last=6)["left_out"] == "not exposed"
+    assert one(engine, [assigned("ann", "a")], *events, last=7)["left_out"] is None
+
+
 def test_an_experiment_that_has_ended_exposes_nobody_any_more(engine):
     told = one(engine, [assigned("ann", "a", "10 10:00")], acted("ann", "11 00:00"))
     assert (told["exposed_at"], told["left_out"]) == (None, "not exposed")

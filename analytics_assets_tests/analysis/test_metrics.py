@@ -476,6 +476,13 @@ def test_numbers_are_rounded_by_the_size_of_another(engine):
     assert [row["x"] for row in rounded] == [0.33333333, 0.33, 5.0, None]
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_not_rounded(engine, bad):
+    rows = table({"x": "float64", "scale": "float64"}, {"x": bad, "scale": 1.0}, {"x": 1.0, "scale": bad})
+    rounded = engine.rows(rows.select(x=metrics.rounded(rows.x, rows.scale)))
+    assert [repr(row["x"]) for row in rounded] == [repr(bad), "1.0"]
+
+
 def test_decimals_are_not_turned_into_floats_before_they_are_added_up(engine):
     acts = [act(1, f"u{i}", net=Decimal("0.1")) for i in range(1000)]
     assert month(engine, totals(rows_of(acts, "net"), FIRST, LAST))["estimate"] == 100.0
