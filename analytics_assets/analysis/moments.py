@@ -17,11 +17,12 @@ import ibis
 from analytics_assets.analysis.metrics import steady
 
 if TYPE_CHECKING:
-    from ibis.expr.types import BooleanValue, Table, Value
+    from ibis.expr.types import BooleanValue, NumericValue, Table, Value
 
 VARIABLES = ("value", "weight", "pre_value", "pre_weight", "known_before")
 """What is known of a user and an outcome; a weight is null where the metric is no ratio."""
 _SAMPLE = 10_000
+_STEPS, _FAR = 128.0, 1e12
 _ROOM = 4096.0
 """So many times the size of a number, 12 of the 52 binary digits after the first are taken by what is larger."""
 
@@ -58,14 +59,14 @@ def moments(rows: Table, by: Sequence[str], outcome: Sequence[str] = (), variabl
     >>> users = ibis.memtable({"variant": ["a", "a", "b"], "value": [1e9, 1e9 + 2, 1e9 + 1]})
     >>> cells = moments(users, ["variant"], variables=["value"]).order_by("variant")
     >>> cells.select("n", "shift_value", "sum_value", "product_value_value").execute().values.tolist()
-    [[2.0, 1000000000.0, 2.0, 4.0], [1.0, 1000000000.0, 1.0, 1.0]]
+    [[2.0, 1000000001.0, 0.0, 2.0], [1.0, 1000000001.0, 0.0, 0.0]]
     """
     shifts = {f"shift_{name}": name for name in variables}
     typed = rows.select(*by, **{name: rows[name].cast("float64") for name in variables})
     kept = typed.mutate(fine_=~_off(typed, variables))
     # the rows of users who are not finite count, and their numbers do not
     kept = kept.mutate(**{name: kept.fine_.ifelse(kept[name], ibis.null("float64")) for name in variables})
-    means = {shift: steady(kept[name].mean()) for shift, name in shifts.items()}
+    means = {shift: _short(kept[name].mean()) for shift, name in shifts.items()}
     near = kept.group_by(outcome).aggregate(**means) if outcome else kept.aggregate(**means)
     both = kept.inner_join(near, list(outcome)) if outcome else kept.cross_join(near)
     apart = both.select(*by, "fine_", *shifts, **{name: both[name] - both[shift] for shift, name in shifts.items()})
@@ -76,6 +77,15 @@ def moments(rows: Table, by: Sequence[str], outcome: Sequence[str] = (), variabl
         **_sums(apart, variables),
     )
     return _without_noise(cells, variables)
+
+
+def _short(mean: NumericValue) -> NumericValue:
+    """Cut a mean to a number of few binary digits, so that whole numbers minus it, and their products, are exact.
+
+    Then their sums do not depend on the order of rows: those of shares and counts, above all.
+    """
+    cut: NumericValue = (mean.abs() < _FAR).ifelse((mean * _STEPS).round(0) / _STEPS, steady(mean))
+    return cut
 
 
 def _off(rows: Table, variables: Sequence[str]) -> BooleanValue:
