@@ -361,10 +361,7 @@ def experiment_timeline(setting: Setting, **tables: Table) -> Table:
     moments = tables.get("experiment_moments")
     if moments is None:
         return made(promised.EXPERIMENT_TIMELINE, [])
-    whole = moments.filter(moments.dimension == "", moments.matured)
-    cells: dict[tuple[str, Slot], dict[dt.date, dict[str, Record]]] = defaultdict(lambda: defaultdict(dict))
-    for row in _summed(setting, whole, (*_OUTCOME, "exposed_on", "variant")):
-        cells[_slot(row)][row["exposed_on"]][row["variant"]] = row
+    cells = _daily(setting, moments)
     counts = _counts_by_day(setting, moments)
     records: list[Record] = []
     for name, plan in setting.project.experiments.items():
@@ -372,7 +369,7 @@ def experiment_timeline(setting: Setting, **tables: Table) -> Table:
             planned = _planned_units(plan, counts[name, ask.slot], setting.so_far.last)
             rules = Rules("fixed", plan.alpha, plan.power, (), planned)
             so_far: dict[str, Moments] = {}
-            for day, arms in sorted(cells[name, ask.slot].items()):
+            for day, arms in sorted(cells.get((name, ask.slot), {}).items()):
                 for variant, row in arms.items():
                     added = _moments(row, ask)
                     so_far[variant] = so_far[variant] + added if variant in so_far else added

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from analytics_assets.statistics.effects import NORMAL, Alternative, Contrast, Effect, checked_alpha
+from analytics_assets.statistics.effects import NORMAL, Alternative, Effect, checked_alpha
 
 if TYPE_CHECKING:
     import numpy as np
@@ -260,11 +260,6 @@ def at_look(effect: Effect, plan: Boundaries, look: int) -> Effect:
     z = (effect.estimate - effect.null) / effect.std_error
     shown = _around(effect, plan.z[look] * effect.std_error, z, 1.0)
     return replace(shown, p_value=None, alpha=plan.alpha)
-
-
-def information(contrast: Contrast) -> float | None:
-    """Give the information of a contrast: one over its squared standard error; None where there is none."""
-    return 1 / contrast.variance if contrast.variance else None
 
 
 def _around(effect: Effect, width: float, z: float, p: float) -> Effect:

@@ -21,7 +21,6 @@ from analytics_assets.statistics.sequential import (
     at_look,
     boundaries,
     crossing_probabilities,
-    information,
     mixture_sequential,
     spent,
     tuning,
@@ -140,12 +139,6 @@ def test_a_repeated_interval_leaves_out_zero_when_its_boundary_is_crossed():
             shown = at_look(replace(fixed, estimate=factor * bound * fixed.std_error), plan, look)
             assert (shown.low > 0) == (factor > 1)
             assert shown.p_value is None
-
-
-def test_information_is_one_over_the_squared_error():
-    two = means(Moments.from_mean(100, 1.0, 4.0), Moments.from_mean(100, 1.0, 4.0))
-    assert information(two) == pytest.approx(100 / 8)
-    assert information(means(Moments.of([]), Moments.of([]))) is None
 
 
 @given(
