@@ -1,0 +1,22 @@
+"""The command line: run days, check a project, look at tables.
+
+Belongs here: commands, their options and exit codes, a module a subject. Does not belong here: the work (`automation`,
+`lake`) and how it is shown (`console`).
+"""
+
+from __future__ import annotations
+
+import click
+
+from analytics_assets.cli.experiments import experiment, power_of
+from analytics_assets.cli.running import check, run
+from analytics_assets.cli.tables import rejected, show, tables
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Product analytics and experimentation as one Dagster asset graph."""
+
+
+for command in (run, check, tables, show, rejected, power_of, experiment):
+    main.add_command(command)
