@@ -75,3 +75,7 @@ def staged(name: str, *records: Mapping[str, Any]) -> Table:
     provenance = {"delivery_day": day(1), "source": "s0", "feed": 0, "file": "f.csv", "rejected": []}
     rows = [{**provenance, "row_number": number, **record} for number, record in enumerate(records, 1)]
     return table(DELIVERED[name].staged(), *rows)
+
+
+NOON = dt.datetime(2024, 3, 5, 12, tzinfo=dt.UTC)
+"""When what is made by hand was released."""

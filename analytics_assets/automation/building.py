@@ -20,7 +20,7 @@ from analytics_assets.contracts.audit import Audit, Finding
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
-from analytics_assets.lake.releases import RELEASES, commit_release, latest_release
+from analytics_assets.lake.releases import RELEASES, Computed, commit_release, latest_release
 from analytics_assets.project.model import Project
 from analytics_assets.sources.errors import SourceError
 
@@ -102,7 +102,7 @@ class Step:
                 allow_retries=False,
             )
         published = self.runtime.lake.publish(staged, self.runtime.run_id)
-        self.runtime.published[self.contract.table] = published.version
+        self.runtime.written[self.contract.table] = Computed(published.version, staged.days)
         if published.evolved:
             self.context.log.info(published.evolved)
         report = StepReport(
@@ -396,7 +396,7 @@ def release_definition(graph: Graph, project: Project) -> dg.AssetsDefinition:
     def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         runtime: Runtime = getattr(context.resources, RUNTIME)
         with _told_to_people():
-            release = commit_release(runtime.lake, runtime.run_id, runtime.published)
+            release = commit_release(runtime.lake, runtime.run_id, runtime.written, dt.datetime.now(dt.UTC))
         return dg.MaterializeResult(
             metadata={
                 "release": release.number,

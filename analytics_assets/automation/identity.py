@@ -5,12 +5,10 @@ Belongs here: comparing events with `map_identity`. Does not belong here: who is
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from analytics_assets.contracts.star import FACT_EVENTS, MAP_IDENTITY
-from analytics_assets.lake.days import Days
+from analytics_assets.lake.days import Days, DaySet
 
 if TYPE_CHECKING:
     from analytics_assets.lake.releases import Release
@@ -36,18 +34,4 @@ def days_to_repeat(lake: Lake, release: Release, computed: Days) -> tuple[Days, 
     matched = events.left_join(known, events.anonymous_id == known.visitor)
     stale = matched.filter(matched.known_as.fill_null(matched.anonymous_id) != matched.user_id)
     days = {row["day"] for row in lake.engine.rows(stale.select("day").distinct())}
-    return tuple(_ranges(day for day in days if day not in computed))
-
-
-def _ranges(days: Iterable[dt.date]) -> Iterator[Days]:
-    """Join days that follow each other, oldest first."""
-    current: Days | None = None
-    for day in sorted(days):
-        if current is not None and day == current.last + dt.timedelta(days=1):
-            current = Days(current.first, day)
-        else:
-            if current is not None:
-                yield current
-            current = Days(day, day)
-    if current is not None:
-        yield current
+    return (DaySet.of(days) - computed).ranges

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from analytics_assets.contracts.audit import Finding
 from analytics_assets.lake.duckdb import DuckDBEngine
 from analytics_assets.lake.lock import run_lock
-from analytics_assets.lake.releases import undo_unreleased
+from analytics_assets.lake.releases import Computed, undo_unreleased
 from analytics_assets.lake.tables import Lake
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Runtime:
     folder: Path
     exports: Path
     listener: Listener
-    published: dict[str, int] = field(default_factory=dict)
+    written: dict[str, Computed] = field(default_factory=dict)
 
     def last_day(self, tables: Iterable[str]) -> dt.date | None:
         """Return the last day that any of the tables has rows of."""

@@ -25,13 +25,13 @@ from analytics_assets.contracts.model import Column, Contract, InRange
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.duckdb import DuckDBEngine
 from analytics_assets.lake.errors import LakeError
-from analytics_assets.lake.releases import commit_release, latest_release
+from analytics_assets.lake.releases import Computed, commit_release, latest_release
 from analytics_assets.lake.tables import Lake
 from analytics_assets.project.loading import load_project
 from analytics_assets.settings import Settings
 from analytics_assets.sources.errors import SourceError
 from analytics_assets.sources.files import make_readable
-from analytics_assets_tests.making import day, feed, source, table
+from analytics_assets_tests.making import NOON, day, feed, source, table
 
 pytestmark = pytest.mark.skipif(
     find_spec("s3fs") is None or find_spec("moto") is None,
@@ -241,12 +241,12 @@ def test_a_table_follows_its_contract(lake: Lake) -> None:
 
 
 def test_readers_see_the_versions_of_a_release(lake: Lake) -> None:
-    commit_release(lake, "first", {"visits": publish(lake, FIRST, visit(1, "a"))})
+    commit_release(lake, "first", {"visits": Computed(publish(lake, FIRST, visit(1, "a")))}, NOON)
     version = publish(lake, SECOND, visit(2, "b"))
     release = latest_release(lake)
     assert (release.number, release.run_id, release.versions) == (1, "first", {"visits": version - 1})
     assert lake.extent("visits", release.versions["visits"]).rows == 1
-    assert commit_release(lake, "second", {"visits": version}).number == 2
+    assert commit_release(lake, "second", {"visits": Computed(version)}, NOON).number == 2
 
 
 def test_what_broke_a_rule_leaves_the_bucket_again(bucket: Bucket, lake: Lake) -> None:

@@ -18,10 +18,10 @@ from analytics_assets.contracts.star import FACT_SALES
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.engine import Engine
 from analytics_assets.lake.errors import LakeError
-from analytics_assets.lake.releases import commit_release
+from analytics_assets.lake.releases import Computed, commit_release
 from analytics_assets.lake.tables import Lake, Published
 from analytics_assets_tests.conftest import ORDERS, Workshop, orders
-from analytics_assets_tests.making import day, table
+from analytics_assets_tests.making import NOON, day, table
 
 THINGS = Contract(
     table="things",
@@ -167,7 +167,7 @@ def test_a_run_says_how_a_table_of_an_older_lake_followed_its_contract(workshop:
     older = replace(FACT_SALES, columns=tuple(c for c in FACT_SALES.columns if c.name != "payment_method"))
     with open_lake(workshop.settings, "workshop") as lake:
         version = publish(lake, older, Days(dt.date(2024, 3, 4), dt.date(2024, 3, 4)), sale("old"))
-        commit_release(lake, "an older run", {"fact_sales": version.version})
+        commit_release(lake, "an older run", {"fact_sales": Computed(version.version)}, NOON)
     ran = workshop.run("03-01", "03-02", select="+fact_sales")
     assert ran.report("fact_sales").message == "fact_sales followed its contract: gained payment_method"
     assert workshop.rows("fact_sales", "order_id", "payment_method") == [("o1", None), ("o2", None), ("old", None)]
@@ -178,7 +178,7 @@ def test_a_run_on_a_lake_that_does_not_fit_fails_with_what_to_do(workshop: Works
     older = replace(FACT_SALES, columns=(*FACT_SALES.columns, Column("bonus", "string", "a column that was dropped")))
     with open_lake(workshop.settings, "workshop") as lake:
         version = publish(lake, older, Days(dt.date(2024, 3, 4), dt.date(2024, 3, 4)), sale("old"))
-        commit_release(lake, "an older run", {"fact_sales": version.version})
+        commit_release(lake, "an older run", {"fact_sales": Computed(version.version)}, NOON)
     ran = workshop.run()
     assert not ran.succeeded
     assert "table fact_sales in the lake does not fit its contract: the contract has no column bonus" in ran.message

@@ -9,10 +9,10 @@ import pytest
 from analytics_assets.contracts.model import Column, Contract
 from analytics_assets.lake.engine import Engine
 from analytics_assets.lake.errors import LakeError
-from analytics_assets.lake.releases import Release, commit_release, latest_release
+from analytics_assets.lake.releases import Computed, Release, commit_release, latest_release
 from analytics_assets.lake.tables import Lake
 from analytics_assets.outlets.files import write_csv
-from analytics_assets_tests.making import at, day, table
+from analytics_assets_tests.making import NOON, at, day, table
 
 THINGS = Contract(
     table="things",
@@ -40,7 +40,7 @@ def lake(engine: Engine, tmp_path: Path) -> Lake:
 
 def publish(lake: Lake, *records: dict[str, object]) -> None:
     published = lake.publish(lake.stage(THINGS, table(THINGS, *records)), "run")
-    commit_release(lake, "run", {"things": published.version})
+    commit_release(lake, "run", {"things": Computed(published.version)}, NOON)
 
 
 def written(lake: Lake, folder: Path, release: Release | None = None) -> list[list[str]]:
