@@ -41,14 +41,18 @@ def build_definitions(
     # the rooms are opened here, so that Dagster can import this module without waiting for what they import
     from analytics_assets.assets.catalog import resolve
     from analytics_assets.automation.building import (
+        EXPORTS,
+        RELEASE,
         RUNTIME,
         exports_definition,
         landing_definitions,
         release_definition,
         table_definition,
     )
-    from analytics_assets.automation.jobs import daily_job, daily_partitions
+    from analytics_assets.automation.jobs import daily_job, daily_partitions, weekly_job, weekly_tables
     from analytics_assets.automation.runtime import open_runtime
+    from analytics_assets.automation.schedules import daily_schedule, weekly_schedule
+    from analytics_assets.automation.sensors import dead_runs_sensor, late_rows_sensor, new_files_sensor
 
     graph = resolve(project)
     partitions = daily_partitions(project)
@@ -65,14 +69,25 @@ def build_definitions(
         with open_runtime(settings, project.name, graph.contracts(), run_id, tell, **told) as opened:
             yield opened
 
+    assets = [
+        *landing_definitions(graph, project, partitions),
+        *(table_definition(asset, graph, project, partitions) for asset in graph.tables),
+        release_definition(graph, project),
+        exports_definition(graph, project),
+    ]
+    keys = [key for definition in assets for key in definition.keys]
     return dg.Definitions(
-        assets=[
-            *landing_definitions(graph, project, partitions),
-            *(table_definition(asset, graph, project, partitions) for asset in graph.tables),
-            release_definition(graph, project),
-            exports_definition(graph, project),
+        assets=assets,
+        jobs=[daily_job(partitions), *([weekly_job(graph, [RELEASE, EXPORTS])] if weekly_tables(graph) else [])],
+        schedules=[
+            daily_schedule(graph, project, settings, keys),
+            *([weekly_schedule(graph, project, settings)] if weekly_tables(graph) else []),
         ],
-        jobs=[daily_job(partitions)],
+        sensors=[
+            *([new_files_sensor(graph, project, settings)] if any(s.path for s in project.sources.values()) else []),
+            late_rows_sensor(graph, project, settings),
+            dead_runs_sensor(project, settings),
+        ],
         resources={RUNTIME: runtime, **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

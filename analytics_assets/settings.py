@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     exports: Path | None = Field(
         None, description="folder of the CSV files that a run writes; HOME/exports/PROJECT by default"
     )
+    automation: bool = Field(
+        default=False, description="whether schedules and sensors begin as running; off, they are started in the UI"
+    )
     memory: str | None = Field(
         None, description="most memory of the engine, such as 4GB; half of the machine's by default"
     )

@@ -22,7 +22,7 @@ from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
 from analytics_assets.lake.releases import RELEASES, Computed, commit_release, latest_release
 from analytics_assets.project.model import Project
-from analytics_assets.sources.errors import SourceError
+from analytics_assets.sources.errors import SourceError, UnreachableError
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -36,6 +36,8 @@ RUNTIME = "runtime"
 RELEASE = "release"
 EXPORTS = "exports"
 _KINDS = {"table", "duckdb", "deltalake"}
+_AGAIN = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+"""For what reads from outside: the network may be back in a moment. What is wrong with the data is not tried again."""
 _STAGED_SAYS = "Type and judge what was delivered: every row is kept, or rejected with the reasons."
 
 
@@ -62,9 +64,11 @@ def read_days(asset: Contract, read: Contract, days: Days, lateness: int) -> Day
 
 @contextmanager
 def _told_to_people() -> Iterator[None]:
-    """Let a foreseeable failure end the step with its message, and not be retried: trying again would not help."""
+    """Let a foreseeable failure end the step with its message; it is tried again only where that may help."""
     try:
         yield
+    except UnreachableError as error:
+        raise dg.Failure(description=str(error)) from error
     except (LakeError, SourceError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
@@ -294,6 +298,7 @@ def _landing_definition(
             for contract in contracts
         ],
         can_subset=True,
+        retry_policy=_AGAIN,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[spec for contract in contracts for spec in check_specs(contract)],
         required_resource_keys={RUNTIME},

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics_assets.assets.catalog import resolve
+from analytics_assets.automation.behind import days_to_repeat
 from analytics_assets.automation.building import EXPORTS, RELEASE
-from analytics_assets.automation.identity import days_to_repeat
-from analytics_assets.automation.jobs import DAILY, days_to_run
+from analytics_assets.automation.jobs import DAILY, days_to_run, range_tags
 from analytics_assets.automation.runtime import Listener, StepReport, open_lake
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
@@ -139,7 +139,6 @@ def _run_once(
     import time
 
     import dagster as dg
-    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     from analytics_assets.definitions import build_definitions
 
@@ -160,7 +159,7 @@ def _run_once(
         instance=instance,
         raise_on_error=False,
         asset_selection=chosen,
-        tags={ASSET_PARTITION_RANGE_START_TAG: str(days.first), ASSET_PARTITION_RANGE_END_TAG: str(days.last)},
+        tags=range_tags(days),
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     failures: dict[str, str] = {}

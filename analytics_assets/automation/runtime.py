@@ -7,7 +7,6 @@ Belongs here: the life of one run's resources, and what is told of its steps. Do
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from analytics_assets.contracts.audit import Finding
 from analytics_assets.lake.duckdb import DuckDBEngine
-from analytics_assets.lake.lock import run_lock
+from analytics_assets.lake.lock import life_of, run_lock
 from analytics_assets.lake.releases import Computed, undo_unreleased
 from analytics_assets.lake.tables import Lake
 
@@ -97,13 +96,13 @@ def open_runtime(
     """
     root = settings.lake_root(project)
     with (
+        life_of(root, run_id) as folder,
         run_lock(root, run_id, tell),
-        tempfile.TemporaryDirectory(prefix="analytics_assets_") as folder,
         open_lake(settings, project) as lake,
     ):
         if undone := undo_unreleased(lake, tables):
             tell(f"undone, because the run that published it never released it: {', '.join(undone)}")
-        yield Runtime(lake, run_id, Path(folder), settings.exports_folder(project), listener)
+        yield Runtime(lake, run_id, folder, settings.exports_folder(project), listener)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ _SLOT = ("experiment", "metric", "window_days", "delay_days")
 
 EXPERIMENT_BASELINES = Contract(
     table="experiment_baselines",
+    cadence="weekly",
     grain="one row an experiment, metric with its window, and bucket of the users who met the exposing event lately",
     columns=(
         _EXPERIMENT,
@@ -35,6 +36,7 @@ EXPERIMENT_BASELINES = Contract(
 
 EXPERIMENT_REACH = Contract(
     table="experiment_reach",
+    cadence="weekly",
     grain="one row an experiment and day of the last 28: the users who would be exposed if it had begun on the first",
     columns=(
         _EXPERIMENT,
@@ -47,6 +49,7 @@ EXPERIMENT_REACH = Contract(
 
 EXPERIMENT_AA = Contract(
     table="experiment_aa",
+    cadence="weekly",
     grain="one row an experiment, metric with its window, and estimator: A/A tests of the users who were there lately",
     columns=(
         _EXPERIMENT,

@@ -88,6 +88,7 @@ _CHURNED = Column("churned", "boolean", "no order came in the `churn_days` after
 
 CUSTOMER_CHURN_FEATURES = Contract(
     table="customer_churn_features",
+    cadence="weekly",
     grain="one row a cut and customer with an order on or before it; empty where there is no model",
     columns=(
         _CUT,
@@ -106,6 +107,7 @@ CUSTOMER_CHURN_FEATURES = Contract(
 
 CUSTOMER_CHURN_PREDICTIONS = Contract(
     table="customer_churn_predictions",
+    cadence="weekly",
     grain="one row a customer today, and one a customer at the cut of the test; empty where there is no model",
     columns=(
         _CUT,
@@ -142,6 +144,7 @@ CUSTOMER_CHURN_PREDICTIONS = Contract(
 
 CUSTOMER_CHURN_RISK = Contract(
     table="customer_churn_risk",
+    cadence="weekly",
     grain="one row a customer of the high band: the 1,000 with the highest expected loss; the list to act on",
     columns=(
         Column("place", "int64", "by expected loss, from 1; then by user_id", nullable=False),
@@ -163,6 +166,7 @@ CUSTOMER_CHURN_RISK = Contract(
 
 CUSTOMER_CHURN_PERFORMANCE = Contract(
     table="customer_churn_performance",
+    cadence="weekly",
     grain="one row a model and measure, on customers of the test, whom it was not trained on",
     columns=(
         _MODEL,
@@ -205,6 +209,7 @@ CUSTOMER_CHURN_PERFORMANCE = Contract(
 
 CUSTOMER_CHURN_CALIBRATION = Contract(
     table="customer_churn_calibration",
+    cadence="weekly",
     grain="one row a model and tenth of the test's customers, from the lowest chances up: the calibration curve",
     columns=(
         _MODEL,
@@ -224,6 +229,7 @@ CUSTOMER_CHURN_CALIBRATION = Contract(
 
 CUSTOMER_CHURN_IMPORTANCE = Contract(
     table="customer_churn_importance",
+    cadence="weekly",
     grain="one row a feature, and one a theme: what the ranking of the boosting rests on",
     columns=(
         Column("theme", "string", "what the feature speaks of", nullable=False),

@@ -126,6 +126,7 @@ EXPERIMENT_IMPACT = Contract(
 
 EXPERIMENT_CALIBRATION = Contract(
     table="experiment_calibration",
+    cadence="weekly",
     grain="one row a method, figure and what was drawn: how often it is wrong, or right, by simulation",
     columns=(
         Column("method", "string", "the method", nullable=False),

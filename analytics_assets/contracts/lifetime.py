@@ -42,6 +42,7 @@ _COUNTS = (
 
 CLV_MODEL = Contract(
     table="clv_model",
+    cadence="weekly",
     grain="one row a model, what it was fitted on, and parameter",
     columns=(
         _FITTED_ON,
@@ -76,6 +77,7 @@ _INDEPENDENCE = Column(
 
 CLV_FIT = Contract(
     table="clv_fit",
+    cadence="weekly",
     grain="one row a model and what it was fitted on: whether to trust it",
     columns=(
         _FITTED_ON,
@@ -140,6 +142,7 @@ CLV_CUSTOMERS = Contract(
 
 CLV_CALIBRATION = Contract(
     table="clv_calibration",
+    cadence="weekly",
     grain="one row a number of repeat orders in the calibration: what was expected of the holdout, and what came",
     columns=(
         Column(
@@ -164,6 +167,7 @@ CLV_CALIBRATION = Contract(
 
 CLV_TRACKING = Contract(
     table="clv_tracking",
+    cadence="weekly",
     grain="one row a week since the first day: repeat orders so far of the customers of the calibration",
     columns=(
         Column("week", "int64", "weeks since the first day", "weeks", nullable=False),

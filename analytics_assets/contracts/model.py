@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Severity: TypeAlias = Literal["error", "warning"]
+Cadence: TypeAlias = Literal["daily", "weekly"]
 CheckName: TypeAlias = Literal["keys", "references", "values", "identities", "volume", "accounting"]
 
 UNKNOWN_MEMBER = "(unknown)"
@@ -151,6 +152,8 @@ class Contract:
         rules: What must hold beyond types, keys and references.
         clustered_by: The order of rows inside a day's files.
         accounts_for: The staged table whose kept rows this one holds, each exactly once.
+        cadence: How often it is computed anew: with every daily run, or, where that is costly and a week changes
+            little (models, calibrations), once a week.
     """
 
     table: str
@@ -162,6 +165,7 @@ class Contract:
     rules: tuple[Rule, ...] = ()
     clustered_by: tuple[str, ...] = ()
     accounts_for: str | None = None
+    cadence: Cadence = "daily"
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]

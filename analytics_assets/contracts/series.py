@@ -119,6 +119,7 @@ SERIES_HOLIDAYS = Contract(
 
 FORECAST_BACKTEST = Contract(
     table="forecast_backtest",
+    cadence="weekly",
     grain="one row a series, model, origin and day ahead: what was forecast with what was known then",
     columns=(
         *_SERIES,
@@ -138,6 +139,7 @@ FORECAST_BACKTEST = Contract(
 
 FORECAST_ACCURACY = Contract(
     table="forecast_accuracy",
+    cadence="weekly",
     grain="one row a series and model: how good its forecasts were",
     columns=(
         *_SERIES,

@@ -9,6 +9,7 @@ from analytics_assets.contracts.model import Accepted, Column, Contract, InRange
 
 SHOP_TRUTH = Contract(
     table="shop_truth",
+    cadence="weekly",
     grain="one row a thing that is true of the shop",
     columns=(
         Column("name", "string", "what it is, from the general to the particular", nullable=False),
@@ -22,6 +23,7 @@ SHOP_TRUTH = Contract(
 
 SHOP_LEDGER = Contract(
     table="shop_ledger",
+    cadence="weekly",
     grain="one row a delivery, kind of dirt, and place where it should be found",
     columns=(
         Column("delivery_day", "date", "the day of the delivery", nullable=False),
@@ -38,6 +40,7 @@ SHOP_LEDGER = Contract(
 
 SHOP_FINDINGS = Contract(
     table="shop_findings",
+    cadence="weekly",
     grain="one row a thing that is true of the shop and was looked for in the tables",
     columns=(
         Column("name", "string", "what it is, as in `shop_truth`", nullable=False),
@@ -54,6 +57,7 @@ SHOP_FINDINGS = Contract(
 
 SHOP_DIRT = Contract(
     table="shop_dirt",
+    cadence="weekly",
     grain="one row a kind of dirt by where it is found",
     columns=(
         Column("found_in", "string", "the table in which it is found", nullable=False),

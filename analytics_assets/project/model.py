@@ -23,6 +23,7 @@ from analytics_assets.project.base import Model
 from analytics_assets.project.business import Customers, Forecasts, Marketing, Rates
 from analytics_assets.project.conditions import Condition
 from analytics_assets.project.experiments import Plan
+from analytics_assets.project.operations import Daily
 from analytics_assets.project.plans import Locked, Registration, registration
 from analytics_assets.project.questions import Questions
 from analytics_assets.project.shop import Shop
@@ -221,6 +222,7 @@ class ProjectFile(Model):
     customers: Customers = Field(Customers(), description="when a customer is lost, and how far ahead one is valued")
     forecasts: Forecasts = Field(Forecasts(), description="how far ahead is forecast, and which days are special")
     marketing: Marketing = Field(Marketing(), description="what orders are credited to, and where campaigns do not run")
+    daily: Daily = Field(Daily(), description="when the daily run begins, and by when its day has to be there")
     exports: list[str] = Field(
         ["rfm_customer_segments", "campaign_roi_analysis"],
         description="tables that every run also writes as CSV files, for tools that read files",

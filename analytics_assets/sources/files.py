@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from analytics_assets.lake.engine import FILE, PREFIX, CleanFile, Engine, UnreadableError
 from analytics_assets.project.model import DAY_IN_PATH, Source
 from analytics_assets.sources.columns import refuse_alike, refuse_missing, refuse_unknown_exclusions
-from analytics_assets.sources.errors import SourceError
+from analytics_assets.sources.errors import SourceError, unread
 from analytics_assets.sources.text import CsvDialect, as_utf8, count_records, csv_header, fetch, read_csv_carefully
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ def _matching(path: str) -> list[str]:
         system, _ = fsspec.url_to_fs(path, use_listings_cache=False)  # a process may live on when new files come
         found = system.glob(path) if glob.has_magic(path) else [path] * bool(system.exists(path))
     except (OSError, ImportError, ValueError) as error:
-        raise SourceError(
-            f"{path}: it cannot be looked for: {error}. Check the URL, the rights and the network."
-        ) from error
+        told = f"{path}: it cannot be looked for: {error}. Check the URL, the rights and the network."
+        raise unread(told, error) from error
     return sorted(url if "://" in url else f"{protocol}://{url.lstrip('/')}" for url in map(str, found))
 
 

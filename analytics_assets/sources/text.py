@@ -22,7 +22,7 @@ from encodings.aliases import aliases
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from analytics_assets.sources.errors import SourceError
+from analytics_assets.sources.errors import SourceError, unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ def fetch(url: str, folder: Path, storage_options: Mapping[str, str] | None = No
         if isinstance(error, FileNotFoundError):
             raise SourceError(f"{url}: there is no such file; check the URL and that the file was delivered") from error
         reason = f"{type(error).__name__}: {error}"
-        raise SourceError(f"{url}: cannot be read ({reason}); check the URL and its storage options") from error
+        raise unread(f"{url}: cannot be read ({reason}); check the URL and its storage options", error) from error
     return local
 
 
