@@ -40,15 +40,15 @@ def build_definitions(
     """
     # the rooms are opened here, so that Dagster can import this module without waiting for what they import
     from analytics_assets.assets.catalog import resolve
+    from analytics_assets.assets.drawing import drawable
     from analytics_assets.automation.building import (
-        EXPORTS,
-        RELEASE,
         RUNTIME,
         exports_definition,
         landing_definitions,
         release_definition,
         table_definition,
     )
+    from analytics_assets.automation.drawing import chart_definition
     from analytics_assets.automation.jobs import daily_job, daily_partitions, weekly_job, weekly_tables
     from analytics_assets.automation.runtime import open_runtime
     from analytics_assets.automation.schedules import daily_schedule, weekly_schedule
@@ -74,11 +74,14 @@ def build_definitions(
         *(table_definition(asset, graph, project, partitions) for asset in graph.tables),
         release_definition(graph, project),
         exports_definition(graph, project),
+        *(chart_definition(asset, graph, project) for asset in drawable(project, graph).charts),
     ]
     keys = [key for definition in assets for key in definition.keys]
+    tables = graph.contracts()
+    after = [key for key in keys if key.to_user_string() not in tables]
     return dg.Definitions(
         assets=assets,
-        jobs=[daily_job(partitions), *([weekly_job(graph, [RELEASE, EXPORTS])] if weekly_tables(graph) else [])],
+        jobs=[daily_job(partitions), *([weekly_job(graph, after)] if weekly_tables(graph) else [])],
         schedules=[
             daily_schedule(graph, project, settings, keys),
             *([weekly_schedule(graph, project, settings)] if weekly_tables(graph) else []),

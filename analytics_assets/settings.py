@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     automation: bool = Field(
         default=False, description="whether schedules and sensors begin as running; off, they are started in the UI"
     )
+    charts: Path | None = Field(
+        None, description="folder of the charts that a run draws; HOME/charts/PROJECT by default"
+    )
     memory: str | None = Field(
         None, description="most memory of the engine, such as 4GB; half of the machine's by default"
     )
@@ -59,6 +62,10 @@ class Settings(BaseSettings):
     def exports_folder(self, project: str) -> Path:
         """Return the folder of a project's CSV files."""
         return (self.exports or self.history.parent / "exports" / project).absolute()
+
+    def charts_folder(self, project: str) -> Path:
+        """Return the folder of a project's charts."""
+        return (self.charts or self.history.parent / "charts" / project).absolute()
 
     @property
     def engine_memory(self) -> str:

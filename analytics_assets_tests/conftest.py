@@ -88,6 +88,8 @@ class Ran:
 
 STAR = "group:raw or group:staged or group:dimensions or group:facts"
 """The tables that the road ends in; marts are made of them, and take as long again."""
+UNDRAWN = "not group:charts"
+"""Every table, and no picture of them."""
 
 
 @dataclass
@@ -95,14 +97,14 @@ class Workshop:
     """Write a project, deliver files, run days, and read back what came of it.
 
     Attributes:
-        selects: The tables of a run that does not say which; everything by default.
+        selects: The tables of a run that does not say which; every table and no chart by default.
     """
 
     folder: Path
     instance: dg.DagsterInstance
     declared: dict[str, Any] = field(default_factory=dict)
     lake: Path = Path()
-    selects: str | None = None
+    selects: str | None = UNDRAWN
 
     def __post_init__(self) -> None:
         self.lake = self.folder / "lake"
@@ -138,7 +140,12 @@ class Workshop:
     @property
     def settings(self) -> Settings:
         return Settings(
-            project=self.home, lake=str(self.lake), exports=self.folder / "exports", memory=MEMORY, threads=1
+            project=self.home,
+            lake=str(self.lake),
+            exports=self.folder / "exports",
+            charts=self.folder / "charts",
+            memory=MEMORY,
+            threads=1,
         )
 
     def run(self, first: str | None = None, last: str | None = None, select: str | None = None) -> Ran:
@@ -221,6 +228,7 @@ class Workshop:
             "ANALYTICS_PROJECT": str(self.home),
             "ANALYTICS_LAKE": str(self.lake),
             "ANALYTICS_EXPORTS": str(self.folder / "exports"),
+            "ANALYTICS_CHARTS": str(self.folder / "charts"),
             "ANALYTICS_MEMORY": MEMORY,
             "ANALYTICS_THREADS": "1",
             "DAGSTER_HOME": str(self.folder / "history"),

@@ -148,7 +148,7 @@ def test_run_computes_the_days_that_are_asked_for(workshop: Workshop, call: Call
         (["--from", "someday"], "'someday' does not match the format '%Y-%m-%d'"),
         (["--select", "fact_sale+"], "fact_sales"),
         (["--select", "fact_sales and and"], "Invalid selection string"),
-        (["--select", "group:nothing"], "no table of this project is named by group:nothing"),
+        (["--select", "group:nothing"], "no table or chart of this project is named by group:nothing"),
     ],
 )
 def test_run_refuses_days_and_tables_that_the_project_does_not_have(

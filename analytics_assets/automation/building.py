@@ -63,7 +63,7 @@ def read_days(asset: Contract, read: Contract, days: Days, lateness: int) -> Day
 
 
 @contextmanager
-def _told_to_people() -> Iterator[None]:
+def told_to_people() -> Iterator[None]:
     """Let a foreseeable failure end the step with its message; it is tried again only where that may help."""
     try:
         yield
@@ -184,12 +184,12 @@ def table_definition(
     )
     def body(context: dg.AssetExecutionContext) -> Iterator[Outcome]:
         step = Step(context, asset.contract)
-        with _told_to_people():
+        with told_to_people():
             lake = step.runtime.lake
             days = run_days(context, project)
             windows = {name: read_days(asset.contract, contracts[name], days, project.lateness) for name in inputs}
             tables = {name: lake.read(contracts[name], windows[name]) for name in inputs}
-            setting = _setting(step.runtime, graph, project, days if asset.contract.day else None)
+            setting = setting_of(step.runtime, graph, project, days if asset.contract.day else None)
             staged = lake.stage(asset.contract, asset.compute(tables, setting), days)
             audit = lake.audit(staged, {name: tables[name] for name in inputs})
             audit = _with_accounting(audit, step, asset, tables, days)
@@ -199,7 +199,7 @@ def table_definition(
     return body
 
 
-def _setting(runtime: Runtime, graph: Graph, project: Project, days: Days | None) -> Setting:
+def setting_of(runtime: Runtime, graph: Graph, project: Project, days: Days | None = None) -> Setting:
     """Return the setting of some days, or of a table without: it speaks of all days, and of those delivered yet."""
     collect = runtime.lake.engine.rows
     if days is not None:
@@ -308,7 +308,7 @@ def _landing_definition(
 
         runtime: Runtime = getattr(context.resources, RUNTIME)
         selected = [contract for contract in contracts if dg.AssetKey(contract.table) in context.selected_asset_keys]
-        with _told_to_people():
+        with told_to_people():
             days = run_days(context, project)
             landings = [land(name, project, days, runtime.lake.engine, runtime.folder) for name in sources]
             for contract in selected:
@@ -369,7 +369,7 @@ def exports_definition(graph: Graph, project: Project) -> dg.AssetsDefinition:
         from analytics_assets.outlets.files import write_csv
 
         runtime: Runtime = getattr(context.resources, RUNTIME)
-        with _told_to_people():
+        with told_to_people():
             release = latest_release(runtime.lake)
             written = write_csv(runtime.lake, release, graph.contracts(), project.exports, runtime.exports)
         absent = [name for name in project.exports if name not in written]
@@ -400,7 +400,7 @@ def release_definition(graph: Graph, project: Project) -> dg.AssetsDefinition:
     )
     def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         runtime: Runtime = getattr(context.resources, RUNTIME)
-        with _told_to_people():
+        with told_to_people():
             release = commit_release(runtime.lake, runtime.run_id, runtime.written, dt.datetime.now(dt.UTC))
         return dg.MaterializeResult(
             metadata={

@@ -53,7 +53,7 @@ def daily_job(partitions: dg.PartitionsDefinition[str]) -> dg.UnresolvedAssetJob
     )
 
 
-def weekly_job(graph: Graph, after: Iterable[str]) -> dg.UnresolvedAssetJobDefinition:
+def weekly_job(graph: Graph, after: Iterable[dg.AssetKey]) -> dg.UnresolvedAssetJobDefinition:
     """Return the job over the tables that are computed once a week, and what follows on every run."""
     return dg.define_asset_job(
         WEEKLY,

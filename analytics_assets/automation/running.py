@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics_assets.assets.catalog import resolve
+from analytics_assets.assets.drawing import drawable
 from analytics_assets.automation.behind import days_to_repeat
 from analytics_assets.automation.building import EXPORTS, RELEASE
 from analytics_assets.automation.jobs import DAILY, days_to_run, range_tags
@@ -69,25 +70,36 @@ def prepare_history(settings: Settings) -> Path:
     return history
 
 
-def table_count(project: Project, settings: Settings, select: str | None = None) -> int:
-    """Count the tables that a run will finish."""
-    names = set(resolve(project).contracts())
-    if select is None:
-        return len(names)
-    from analytics_assets.definitions import build_definitions
+@dataclass(frozen=True)
+class Extent:
+    """Say how much a run will do: how many tables it will finish, and how many charts."""
 
-    graph = build_definitions(project, settings).resolve_asset_graph()
-    return len(names & {key.to_user_string() for key in selection(project, select).resolve(graph)})
+    tables: int
+    charts: int
+
+
+def extent(project: Project, settings: Settings, select: str | None = None) -> Extent:
+    """Count the tables and charts that a run will finish."""
+    graph = resolve(project)
+    tables, charts = set(graph.contracts()), {chart.name for chart in drawable(project, graph).charts}
+    if select is not None:
+        from analytics_assets.definitions import build_definitions
+
+        assets = build_definitions(project, settings).resolve_asset_graph()
+        chosen = {key.to_user_string() for key in selection(project, select).resolve(assets)}
+        tables, charts = tables & chosen, charts & chosen
+    return Extent(len(tables), len(charts))
 
 
 def selection(project: Project, select: str) -> dg.AssetSelection:
-    """Read Dagster's selection syntax, in which a table's name alone stands for `key:NAME`.
+    """Read Dagster's selection syntax, in which the name of a table or chart alone stands for `key:NAME`.
 
     Dagster reads a name alone by an older syntax, in which `fact_events+` ends after one layer.
     """
     import dagster as dg
 
-    names = "|".join(resolve(project).contracts())
+    graph = resolve(project)
+    names = "|".join([*graph.contracts(), *(chart.name for chart in drawable(project, graph).charts)])
     return dg.AssetSelection.from_string(re.sub(rf'(?<![\w:"])({names})(?!\w)', r"key:\1", select))
 
 

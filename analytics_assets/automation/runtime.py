@@ -65,6 +65,7 @@ class Runtime:
     run_id: str
     folder: Path
     exports: Path
+    charts: Path
     listener: Listener
     written: dict[str, Computed] = field(default_factory=dict)
 
@@ -102,7 +103,7 @@ def open_runtime(
     ):
         if undone := undo_unreleased(lake, tables):
             tell(f"undone, because the run that published it never released it: {', '.join(undone)}")
-        yield Runtime(lake, run_id, folder, settings.exports_folder(project), listener)
+        yield Runtime(lake, run_id, folder, settings.exports_folder(project), settings.charts_folder(project), listener)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from analytics_assets.lake.engine import (
 from analytics_assets.lake.errors import LakeError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
     from fsspec import AbstractFileSystem
     from ibis.expr.types import Table
@@ -199,6 +200,17 @@ class DuckDBEngine:
         with self._clock():
             answer: list[dict[str, Any]] = self.backend.to_pyarrow(expression).to_pylist()
         return answer
+
+    def frame(self, expression: Table) -> pd.DataFrame:
+        """Compute a small table as a pandas frame; see `Engine.frame`."""
+        import pyarrow as pa
+
+        with self._clock():
+            found = self.backend.to_pyarrow(expression)
+        types = [pa.float64() if pa.types.is_decimal(field.type) else field.type for field in found.schema]
+        plain = found.cast(pa.schema(list(zip(found.schema.names, types, strict=True))))
+        frame: pd.DataFrame = plain.to_pandas(date_as_object=False)
+        return frame
 
     def batches(self, expression: Table) -> Iterator[pa.RecordBatch]:
         """Compute a table as a stream; see `Engine.batches`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
     from ibis.expr.types import Table
 
@@ -115,6 +116,9 @@ class Engine(Protocol):
 
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """Compute a small table."""
+
+    def frame(self, expression: Table) -> pd.DataFrame:
+        """Compute a small table as a pandas frame, for drawing: decimals as floats, dates as instants."""
 
     def batches(self, expression: Table) -> Iterator[pa.RecordBatch]:
         """Compute a table as a stream of Arrow batches; memory stays bounded."""
