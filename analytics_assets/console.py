@@ -5,6 +5,7 @@ Belongs here: turning outcomes into text for a terminal. Does not belong here: a
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
     from analytics_assets.assets.verdicts import Asked
     from analytics_assets.automation.running import RunOutcome
     from analytics_assets.automation.runtime import StepReport
+    from analytics_assets.automation.state import State, Trouble
     from analytics_assets.project.experiments import Plan
+    from analytics_assets.project.model import Project
     from analytics_assets.statistics.planning import Prospect, Week
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 _MAX_CELL = 60
 _FEW_COLUMNS = 5
+_MAX_LINE = 160
+_MAX_DETAILS = 8
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _SMALL = 0.001
 """Below it, four decimals would hide a number."""
 
@@ -245,6 +251,63 @@ def _week(week: Week) -> str:
     if week.detectable is None:
         return "" if week.chance is None else f"{week.chance:.0%}"
     return f"{week.detectable:.4g}" + ("" if week.relative is None else f" ({week.relative:.1%})")
+
+
+def state(project: Project, told: State, now: dt.datetime) -> None:
+    """Show how things stand: the newest runs, how fresh each group of tables is, and the checks that fail."""
+    release = told.release
+    if not release.number:
+        out.print(f"{project.name}: there is no release yet. analytics-assets run makes one.")
+    else:
+        made = "" if release.released_at is None else f", made {_ago(release.released_at, now)}"
+        out.print(f"[bold]{project.name}[/]: readers see release {release.number}{made}")
+    for run in told.runs:
+        colour = {"SUCCESS": "green", "FAILURE": "red"}.get(run.status, "yellow")
+        days = f" of {run.days}" if run.days else ""
+        began = f", began {_ago(run.began, now)}" if run.began else ""
+        took = f", took {run.seconds:.0f} s" if run.seconds is not None else ""
+        out.print(f"last {run.job} run{days}: [{colour}]{run.status.lower()}[/]{began}{took} ({run.run_id[:8]})")
+    if release.number:
+        table = _grid("group", "days to", "oldest computed", "tables", numbers=1)
+        for group in told.freshness:
+            oldest = _ago(group.oldest, now) if group.oldest else "[red]never[/]"
+            lacking = f" ([red]{len(group.never)} never computed[/])" if group.never and group.oldest else ""
+            table.add_row(group.group, str(group.last_day or ""), f"{oldest}{lacking}", str(group.tables))
+        out.print(table)
+    if told.missing:
+        shown = ", ".join(map(str, told.missing.ranges[:3])) + (" ..." if len(told.missing.ranges) > 3 else "")
+        out.print(f"[red]missing[/] {len(told.missing)} day{'s' * (len(told.missing) > 1)}: {shown}")
+    for check in told.failing:
+        colour = "red" if check.severity == "error" else "yellow"
+        says = f": {escape(_cut(check.says))}" if check.says else ""
+        out.print(f"[{colour}]{check.severity}[/] {check.table}, {check.check}{says}")
+    if release.number and not told.failing and not told.missing:
+        out.print("[green]every check holds, and every day is there[/]")
+
+
+def _ago(then: dt.datetime, now: dt.datetime) -> str:
+    """Say how long ago something was, and when."""
+    seconds = (now - then).total_seconds()
+    size, unit = next((s, u) for s, u in _UNITS if seconds >= s or s == 1)
+    count = int(seconds // size)
+    return f"{count} {unit}{'s' * (count != 1)} ago ({then.astimezone(now.tzinfo):%Y-%m-%d %H:%M})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_LINE else f"{text[: _MAX_LINE - 3]}..."
+
+
+def troubles(project: Project, found: Sequence[Trouble]) -> None:
+    """Show what does not fit together, each with what mends it."""
+    for trouble in found:
+        out.print(f"[red]-[/] {escape(trouble.what)}", soft_wrap=True)
+        for detail in trouble.details[:_MAX_DETAILS]:
+            out.print(f"    {escape(_cut(detail))}", soft_wrap=True)
+        if len(trouble.details) > _MAX_DETAILS:
+            out.print(f"    and {len(trouble.details) - _MAX_DETAILS} more")
+        out.print(f"  [bold]{escape(trouble.mend)}[/]", soft_wrap=True)
+    if not found:
+        out.print(f"[green]{project.name}: everything fits together[/]")
 
 
 def problems(messages: Sequence[str]) -> None:

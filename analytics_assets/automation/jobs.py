@@ -123,6 +123,20 @@ def due_days(missing: DaySet, until: dt.date, most: int) -> tuple[Days, ...]:
     return (*DaySet.of(past).ranges, *newest)
 
 
+def pieces(days: DaySet, size: int | None) -> Iterator[Days]:
+    """Give the ranges of a set of days, the oldest first, and none longer than `size`.
+
+    >>> [str(part) for part in pieces(DaySet.read("2024-03-01 to 2024-03-05"), 2)]
+    ['2024-03-01 to 2024-03-02', '2024-03-03 to 2024-03-04', '2024-03-05']
+    """
+    for whole in days.ranges:
+        first = whole.first
+        while first <= whole.last:
+            last = whole.last if size is None else min(whole.last, first + dt.timedelta(days=size - 1))
+            yield Days(first, last)
+            first = last + dt.timedelta(days=1)
+
+
 def runs_under_way(instance: dg.DagsterInstance, job: str) -> list[dg.DagsterRun]:
     """Return the runs of a job that wait or run."""
     return list(instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(UNDER_WAY))))

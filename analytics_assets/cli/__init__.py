@@ -1,4 +1,4 @@
-"""The command line: run days, check a project, look at tables.
+"""The command line: run days, check a project, look at tables, and see how things stand.
 
 Belongs here: commands, their options and exit codes, a module a subject. Does not belong here: the work (`automation`,
 `lake`) and how it is shown (`console`).
@@ -9,7 +9,8 @@ from __future__ import annotations
 import click
 
 from analytics_assets.cli.experiments import experiment, power_of
-from analytics_assets.cli.running import check, run
+from analytics_assets.cli.running import backfill, check, run
+from analytics_assets.cli.state import doctor, status
 from analytics_assets.cli.tables import rejected, show, tables
 
 
@@ -18,5 +19,5 @@ def main() -> None:
     """Product analytics and experimentation as one Dagster asset graph."""
 
 
-for command in (run, check, tables, show, rejected, power_of, experiment):
+for command in (run, backfill, check, status, doctor, tables, show, rejected, power_of, experiment):
     main.add_command(command)

@@ -9,10 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from analytics_assets.cli.common import DAY, FAILED, days_between, load, project_option
+from analytics_assets.cli.common import DAY, FAILED, days_between, load, project_option, reading
+
+if TYPE_CHECKING:
+    from analytics_assets.automation.running import Extent
+    from analytics_assets.lake.days import Days
+    from analytics_assets.project.model import Project
+    from analytics_assets.settings import Settings
 
 
 @click.command()
@@ -27,10 +34,7 @@ def run(folder: Path | None, first: dt.datetime | None, last: dt.datetime | None
     """Compute some days, from the sources to a release."""
     project, settings = load(folder)
     days = days_between(project, first, last)
-    from analytics_assets import console
     from analytics_assets.automation.running import extent
-    from analytics_assets.automation.running import run as run_days
-    from analytics_assets.lake.errors import LakeError
 
     try:
         asked = extent(project, settings, select)
@@ -38,6 +42,16 @@ def run(folder: Path | None, first: dt.datetime | None, last: dt.datetime | None
         raise click.BadParameter(f"{select}: {error}", param_hint="--select") from error
     if not asked.tables and not asked.charts:
         raise click.BadParameter(f"no table or chart of this project is named by {select}", param_hint="--select")
+    if not _run_and_show(project, settings, days, asked, select):
+        sys.exit(FAILED)
+
+
+def _run_and_show(project: Project, settings: Settings, days: Days, asked: Extent, select: str | None = None) -> bool:
+    """Run some days and show how it went; say whether all went well."""
+    from analytics_assets import console
+    from analytics_assets.automation.running import run as run_days
+    from analytics_assets.lake.errors import LakeError
+
     charts = f", {asked.charts} charts" if asked.charts else ""
     console.err.print(f"{project.name}: {days}, {asked.tables} tables{charts}")
     try:
@@ -51,8 +65,41 @@ def run(folder: Path | None, first: dt.datetime | None, last: dt.datetime | None
         if place:
             console.out.print(f"visitors became known who acted on {outcome.days}: computed again")
         console.summary(outcome, settings.lake_root(project.name))
-    if not all(outcome.success for outcome in outcomes):
-        sys.exit(FAILED)
+    return all(outcome.success for outcome in outcomes)
+
+
+@click.command()
+@project_option
+@click.argument("first", type=DAY, metavar="FROM")
+@click.argument("last", type=DAY, metavar="TO")
+@click.option("--missing", is_flag=True, help="Only days that the newest release lacks, a run a range.")
+@click.option("--days", "size", type=click.IntRange(1), help="At most so many days a run, where memory is small.")
+def backfill(folder: Path | None, first: dt.datetime, last: dt.datetime, *, missing: bool, size: int | None) -> None:
+    """Compute days FROM to TO again, the oldest first, in one run as a backfill in the UI does.
+
+    What was released stays when it is stopped; with --missing the same command goes on where it ended.
+    """
+    project, settings = load(folder)
+    wanted = days_between(project, first, last)
+    from analytics_assets import console
+    from analytics_assets.assets.catalog import resolve
+    from analytics_assets.automation.jobs import covered_days, pieces
+    from analytics_assets.automation.running import extent
+    from analytics_assets.automation.runtime import open_lake
+    from analytics_assets.lake.days import DaySet
+    from analytics_assets.lake.releases import latest_release
+
+    days = DaySet((wanted,))
+    if missing:
+        with reading(), open_lake(settings, project.name) as lake:
+            days = days - covered_days(resolve(project).contracts().values(), latest_release(lake))
+    if not days:
+        console.out.print(f"nothing to do: the newest release has every day of {wanted}")
+        return
+    asked = extent(project, settings)
+    for part in pieces(days, size):
+        if not _run_and_show(project, settings, part, asked):
+            sys.exit(FAILED)
 
 
 @click.command()

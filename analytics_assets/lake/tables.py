@@ -179,9 +179,7 @@ class Lake:
         if days is not None and contract.day is not None:
             pruning = f"{contract.day} >= '{days.first}' AND {contract.day} <= '{days.last}'"
         uris = table.file_uris(file_pruning_predicate=pruning) if pruning else table.file_uris()
-        # Delta gives URLs, with its own idea of what is escaped; what follows the table's folder has nothing to escape
-        parts = 2 if contract.day else 1
-        files = ["/".join([self.uri(contract.table), *uri.rsplit("/", parts)[-parts:]]) for uri in uris]
+        files = self._places(table, contract.table, uris)
         partition = next(iter(table.metadata().partition_columns), None)
         types = {name: str(ibis.Schema.from_pyarrow(stored)[name]) for name in stored.names}
         rows = self.engine.table(contract.table, files, types, partition)
@@ -343,12 +341,40 @@ class Lake:
         The undone versions stay in the table's history.
         """
         table = self.open(name)
-        if table is None or table.version() == (version or 0):
-            return False
-        if table.file_uris() == self._files_at(name, version or 0):
+        if table is None or not self.is_ahead(name, version):
             return False
         table.restore(version or 0)
         return True
+
+    def is_ahead(self, name: str, version: int | None) -> bool:
+        """Say whether a table shows other rows than at a version; than none where there is no such version."""
+        table = self.open(name)
+        if table is None or table.version() == (version or 0):
+            return False
+        return table.file_uris() != self._files_at(name, version or 0)
+
+    def is_whole(self, name: str, version: int) -> bool:
+        """Say whether every file of a table at a version is there."""
+        try:
+            table = self.open(name, version)
+        except LakeError:
+            return False
+        files = [] if table is None else self._places(table, name, table.file_uris())
+        if "://" not in self.root:
+            return table is not None and all(Path(file).is_file() for file in files)
+        import fsspec
+
+        system, folder = fsspec.url_to_fs(self.uri(name), use_listings_cache=False)
+        there = {str(path).removeprefix(folder) for path in system.find(folder)}
+        return table is not None and all(file.removeprefix(self.uri(name)) in there for file in files)
+
+    def _places(self, table: DeltaTable, name: str, uris: Sequence[str]) -> list[str]:
+        """Return where a table's files are.
+
+        Delta gives URLs, with its own idea of what is escaped; what follows the table's folder has nothing to escape.
+        """
+        parts = 2 if table.metadata().partition_columns else 1
+        return ["/".join([self.uri(name), *uri.rsplit("/", parts)[-parts:]]) for uri in uris]
 
     def _files_at(self, name: str, version: int) -> list[str]:
         table = self.open(name, version)
