@@ -18,8 +18,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from analytics_assets.assets.baselines import Outlook
     from analytics_assets.assets.verdicts import Asked
+    from analytics_assets.automation.alert_state import AlertState
     from analytics_assets.automation.running import RunOutcome
     from analytics_assets.automation.runtime import StepReport
     from analytics_assets.automation.state import State, Trouble
@@ -314,3 +317,77 @@ def problems(messages: Sequence[str]) -> None:
     """Show what is wrong with a project."""
     for message in messages:
         err.print(f"[red]wrong[/] {escape(message)}")
+
+
+def warnings(messages: Sequence[str]) -> None:
+    """Show what is no error, and what a person should know."""
+    for message in messages:
+        err.print(f"[yellow]warning[/] {escape(message)}", soft_wrap=True)
+
+
+def alerts(state: AlertState) -> None:
+    """Show what is wrong now, which messages did not arrive, and what was wrong lately."""
+    if state.lost:
+        warnings([f"the record of alerts cannot be read, and is begun anew: {state.lost}"])
+    open_now = [
+        {
+            "key": problem.key,
+            "severity": problem.severity,
+            "since": _minute(problem.opened),
+            "days": str(problem.days),
+            "what": "; ".join(problem.rules),
+        }
+        for problem in sorted(state.book.open.values(), key=lambda problem: problem.number)
+    ]
+    out.print("[bold]open problems[/]" if open_now else "no problem is open")
+    _listed(open_now)
+    _listed(
+        [
+            {
+                "message": waiting.message.title,
+                "to": waiting.channel,
+                "tries": waiting.tries,
+                "next": _minute(waiting.next_try) if waiting.next_try else "now",
+                "why": waiting.reason,
+            }
+            for waiting in state.outbox.waiting
+        ],
+        "messages on their way",
+    )
+    _listed(
+        [
+            {
+                "message": lost.message.title,
+                "to": lost.channel,
+                "given up": _minute(lost.at),
+                "tries": lost.tries,
+                "why": lost.reason,
+            }
+            for lost in state.outbox.undelivered
+        ],
+        "messages that were not delivered",
+    )
+    _listed(
+        [
+            {
+                "key": ended.problem.key,
+                "severity": ended.problem.told,
+                "since": _minute(ended.problem.opened),
+                "ended": _minute(ended.at),
+                "how": ended.change,
+            }
+            for ended in state.book.ended
+        ],
+        "lately",
+    )
+
+
+def _listed(records: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    if records:
+        if title:
+            out.print(f"[bold]{title}[/]")
+        rows(records)
+
+
+def _minute(at: dt.datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"

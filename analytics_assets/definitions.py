@@ -41,6 +41,7 @@ def build_definitions(
     # the rooms are opened here, so that Dagster can import this module without waiting for what they import
     from analytics_assets.assets.catalog import resolve
     from analytics_assets.assets.drawing import drawable
+    from analytics_assets.automation.alert_sensor import alert_sensor
     from analytics_assets.automation.building import (
         RUNTIME,
         exports_definition,
@@ -90,6 +91,7 @@ def build_definitions(
             *([new_files_sensor(graph, project, settings)] if any(s.path for s in project.sources.values()) else []),
             late_rows_sensor(graph, project, settings),
             dead_runs_sensor(project, settings),
+            alert_sensor(graph, project, settings),
         ],
         resources={RUNTIME: runtime, **(resource_overrides or {})},
         executor=dg.in_process_executor,

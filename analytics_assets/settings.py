@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         None, description="most memory of the engine, such as 4GB; half of the machine's by default"
     )
     threads: int | None = Field(None, ge=1, description="threads of the engine; all cores by default")
+    ui_url: str = Field(
+        "http://127.0.0.1:3000", description="where people find Dagster's UI, for the links in what they are told"
+    )
     dagster_home: Path | None = Field(
         None,
         validation_alias=AliasChoices("DAGSTER_HOME"),

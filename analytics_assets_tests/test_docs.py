@@ -14,6 +14,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from analytics_assets.automation.alert_words import written
+from analytics_assets.automation.alerting import Book, Evaluation, Run, observe
 from analytics_assets.contracts import (
     activity,
     baselines,
@@ -33,12 +35,15 @@ from analytics_assets.contracts import (
 from analytics_assets.contracts import shop as shop_contracts
 from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
-from analytics_assets.project import questions
+from analytics_assets.lake.days import Days, DaySet
+from analytics_assets.outlets.messages import Change
+from analytics_assets.outlets.webhook import json_document, slack_document
+from analytics_assets.project import alerts, questions
 from analytics_assets.project.business import Control, Customers, Forecasts, Marketing
 from analytics_assets.project.conditions import Question
 from analytics_assets.project.experiments import Amendment, Guardrail, Measured, Plan, Primary
 from analytics_assets.project.loading import load_project
-from analytics_assets.project.model import ColumnMapping, Feed, ProjectFile, Source
+from analytics_assets.project.model import ColumnMapping, Feed, Project, ProjectFile, Source
 from analytics_assets.project.plans import State
 from analytics_assets.project.shop import (
     SIZES,
@@ -57,13 +62,16 @@ from analytics_assets.project.shop import (
     Visits,
 )
 from analytics_assets.project.yaml import read_yaml
+from analytics_assets.settings import Settings
 from analytics_assets.sources.shop.world import World
 
+AT = dt.datetime(2025, 3, 2, 6, 12, tzinfo=dt.UTC)
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SHOP = (ROOT / "docs/shop.md").read_text()
 QUESTIONS = (ROOT / "docs/questions.md").read_text()
+ALERTS = (ROOT / "docs/alerts.md").read_text()
 EXPERIMENTS = (ROOT / "docs/experiments.md").read_text()
 MARTS = {
     sales: "sales.md",
@@ -247,6 +255,66 @@ def test_examples_of_other_worlds_load_and_live(example: str) -> None:
     world = World(Shop.model_validate(told), dt.date(2025, 1, 1), "Europe/Berlin")
     assert told["size"] == "tiny"
     assert sum(len(world.day(number).lines) for number in range(world.shop.days)) > 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        alerts.Alerts, alerts.Route, alerts.SlackChannel, alerts.WebhookChannel, alerts.EmailChannel, alerts.LogChannel,
+    ],
+)  # fmt: skip
+def test_every_key_of_alerts_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        told = re.escape(field.description or "?")
+        assert re.search(rf"^\| `{field.alias or name}` \|.*\| {told} \|$", ALERTS, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", ["automation", "ui_url"])
+def test_the_settings_of_alerts_are_documented_in_their_own_words(name: str) -> None:
+    field = Settings.model_fields[name]
+    default = str(field.default).lower()
+    assert f"| `ANALYTICS_{name.upper()}` | `{default}` | {field.description} |" in ALERTS
+
+
+def test_every_kind_of_problem_is_documented() -> None:
+    for kind in get_args(alerts.AlertKind):
+        assert f"\n| `{kind}` | " in ALERTS
+
+
+def test_the_alerts_in_the_documents_are_some(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yaml"
+    path.write_text("".join(re.findall(r"```yaml\n(.*?)```", ALERTS, re.DOTALL)))
+    read, positions = read_yaml(path, alerts.Alerts)
+    assert not list(alerts.alerts_problems(read, positions))
+    assert {channel.type for channel in read.channels.values()} == {"slack", "webhook", "email"}
+
+
+def test_the_messages_in_the_documents_are_what_slack_gets(tmp_path: Path) -> None:
+    seen = Evaluation(
+        "fact_sales", "keys", passed=False, days=DaySet.read("2025-03-01"), samples=("order_id o1, line 1",),
+        rules=("order_id, line names one row (error): 2 rows",), step="fact_sales",
+    )  # fmt: skip
+    day = Days(dt.date(2025, 3, 1), dt.date(2025, 3, 1))
+    stopped = Run("4f1c", "daily", "failure", day, evaluations=(seen,), failures={"fact_sales": "not published"})
+    passed = Evaluation("fact_sales", "keys", passed=True)
+    mended = Run("77", "daily", "success", day, evaluations=(passed,), released=True)
+    _, notices = observe(Book(), [stopped, mended], AT)
+    project = Project(name="shop", first_day=day.first, owners=["team:sales"], folder=tmp_path, sources={})
+    told = [slack_document(written(notice, project, Settings.model_fields["ui_url"].default)) for notice in notices]
+    assert [message["text"] + "\n" for message in told] == re.findall(r"```text\n(.*?)```", ALERTS, re.DOTALL)
+
+
+def test_the_document_of_a_webhook_is_described(tmp_path: Path) -> None:
+    project = Project(name="shop", first_day=AT.date(), folder=tmp_path, sources={})
+    (notice,) = observe(Book(), [Run("1", "daily", "failure")], AT)[1]
+    for key in json_document(written(notice, project, "")):
+        assert f"`{key}`" in chapter_of(ALERTS, "What a message says"), key
+    for change in get_args(Change):
+        assert f"`{change}`" in ALERTS
+
+
+def chapter_of(page: str, title: str) -> str:
+    return re.split(r"^## ", page.partition(f"## {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 @pytest.mark.parametrize("name", ["starter", "online_retail", "vanguard", "facebook_ads"])

@@ -1,4 +1,4 @@
-"""The command line: run days, check a project, look at tables, and see how things stand.
+"""The command line: run days, check a project, look at tables, see how things stand.
 
 Belongs here: commands, their options and exit codes, a module a subject. Does not belong here: the work (`automation`,
 `lake`) and how it is shown (`console`).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from analytics_assets.cli.alerts import alerts
 from analytics_assets.cli.experiments import experiment, power_of
 from analytics_assets.cli.running import backfill, check, run
 from analytics_assets.cli.state import doctor, status
@@ -19,5 +20,6 @@ def main() -> None:
     """Product analytics and experimentation as one Dagster asset graph."""
 
 
-for command in (run, backfill, check, status, doctor, tables, show, rejected, power_of, experiment):
+_COMMANDS = (run, backfill, check, status, doctor, alerts, tables, show, rejected, power_of, experiment)
+for command in _COMMANDS:
     main.add_command(command)

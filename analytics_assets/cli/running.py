@@ -106,10 +106,11 @@ def backfill(folder: Path | None, first: dt.datetime, last: dt.datetime, *, miss
 @project_option
 def check(folder: Path | None) -> None:
     """Say what is wrong with a project's files, and which tables it can feed."""
-    project, _ = load(folder)
+    project, settings = load(folder)
     from analytics_assets import console
     from analytics_assets.assets.catalog import resolve
     from analytics_assets.assets.drawing import drawable
+    from analytics_assets.project.alerts import unset_variables
 
     graph = resolve(project)
     gallery = drawable(project, graph)
@@ -122,3 +123,4 @@ def check(folder: Path | None) -> None:
         f"{project.name}: {project.first_day}{ended}, days in {project.time_zone}, amounts in {project.currency}"
     )
     console.graph(groups, {**graph.absent, **gallery.absent})
+    console.warnings([str(problem) for problem in unset_variables(project.folder, settings.environment)])

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from analytics_assets.contracts.delivered import DELIVERED
+from analytics_assets.project.alerts import ALERTS_FILE, Alerts, alerts_problems
 from analytics_assets.project.asking import Asked, experiment_problems, question_problems
 from analytics_assets.project.experiments import Plan
 from analytics_assets.project.model import SHOP_TABLES, ColumnMapping, Feed, Project, ProjectFile, Source
@@ -36,7 +37,8 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
     """Read a project's folder.
 
     Args:
-        folder: Holds `project.yaml`, `sources/*.yaml`, what the team asks and tries, and `shop.yaml` of a shop.
+        folder: Holds `project.yaml`, `sources/*.yaml`, what the team asks and tries, `alerts.yaml`, and `shop.yaml` of
+            a shop.
         environment: Stands in for `${NAME}` and `${NAME:-default}` in the paths of sources.
 
     Raises:
@@ -80,6 +82,7 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
     found = {kind: _named(folder, kind, model, asked, problems) for kind, model in KINDS.items()}
     plans = _named(folder, EXPERIMENTS, Plan, asked, problems)
     locks = _locks(folder, problems)
+    alerts = _alerts(folder, problems)
     if has_shop and not problems and not any(source.shop for source in sources.values()):
         hint = f"Write `shop: TABLE` in a source, with a table of {', '.join(SHOP_TABLES)}; or remove this file."
         problems.append(Problem(folder / SHOP_FILE, 1, "", "no source reads the shop", hint))
@@ -93,6 +96,7 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
         questions=Questions.model_validate(found),
         experiments=plans,
         locks=locks,
+        alerts=alerts,
     )
     mixed = [*_mixed_problems(project, places), *question_problems(project, asked)]
     if mixed := [*mixed, *experiment_problems(project, asked)]:
@@ -134,12 +138,26 @@ def _locks(folder: Path, problems: list[Problem]) -> dict[str, tuple[Locked, ...
         return {}
 
 
+def _alerts(folder: Path, problems: list[Problem]) -> Alerts:
+    """Read who is told of problems, or add what is wrong with it to the problems."""
+    path = folder / ALERTS_FILE
+    if not path.exists():
+        return Alerts()
+    try:
+        alerts, positions = read_yaml(path, Alerts)
+    except ProjectError as error:
+        problems += error.problems
+        return Alerts()
+    problems += alerts_problems(alerts, positions)
+    return alerts
+
+
 def _strangers(folder: Path) -> Iterator[Problem]:
     """Find YAML that nobody would read."""
-    known = {PROJECT_FILE, SHOP_FILE, LOCK_FILE, *FOLDERS}
+    known = {PROJECT_FILE, SHOP_FILE, ALERTS_FILE, LOCK_FILE, *FOLDERS}
     hint = (
-        f"A project has {PROJECT_FILE}, {SHOP_FILE} for the synthetic shop, */*.yaml in {', '.join(FOLDERS)}, and "
-        f"{LOCK_FILE}."
+        f"A project has {PROJECT_FILE}, {ALERTS_FILE}, {SHOP_FILE} for the synthetic shop, */*.yaml in "
+        f"{', '.join(FOLDERS)}, and {LOCK_FILE}."
     )
     for path in sorted(folder.iterdir()):
         stranger = path.suffix in {".yaml", ".yml"} and path.name not in known

@@ -19,6 +19,7 @@ from analytics_assets.contracts.delivered import DELIVERED, Delivered
 from analytics_assets.lake.clocks import Clock
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.functions import EPOCHS, ISO
+from analytics_assets.project.alerts import Alerts
 from analytics_assets.project.base import Model
 from analytics_assets.project.business import Customers, Forecasts, Marketing, Rates
 from analytics_assets.project.conditions import Condition
@@ -255,6 +256,7 @@ class Project(ProjectFile):
     questions: Questions = Questions()
     experiments: dict[str, Plan] = Field({})
     locks: dict[str, tuple[Locked, ...]] = Field({})
+    alerts: Alerts = Alerts()
 
     def registration(self, experiment: str) -> Registration:
         """Say how the plan of an experiment stands to what was locked of it."""
