@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-DEADLINE = 120.0
+from analytics_assets_tests.processes import ROOT, Ui, dagster_dev, until
+
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
   launchPipelineExecution(executionParams: $params) {
@@ -45,68 +32,13 @@ ASSETS = """
 pytestmark = pytest.mark.slow
 
 
-def until(asked: Callable[[], Any], what: str) -> Any:
-    """Ask until there is an answer."""
-    deadline, pause = time.monotonic() + DEADLINE, threading.Event()
-    while time.monotonic() < deadline:
-        if answer := asked():
-            return answer
-        pause.wait(0.3)
-    pytest.fail(f"{what} did not happen within {DEADLINE:.0f} s")
-
-
-class Ui:
-    """Ask a running webserver."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-
-    def up(self) -> bool:
-        try:
-            return bool(self.ask("{ version }"))
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            told = json.load(answer)
-        assert "errors" not in told, told["errors"]
-        return told["data"]
-
-
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     home = tmp_path_factory.mktemp("ui") / ".dagster_home"
-    home.mkdir()
-    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "DAGSTER_HOME": str(home),
-        "DAGSTER_EVENT_BATCH_SIZE": "1000",
-        "ANALYTICS_PROJECT": str(ROOT / "examples/starter"),
-        "ANALYTICS_MEMORY": "500MB",
-    }
-    environment.pop("ANALYTICS_LAKE", None)
-    program = [sys.executable, "-m", "dagster", "dev", "--workspace", str(ROOT / "workspace.yaml"), "--port", str(port)]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(
-            program, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            asking = Ui(port)
-            until(asking.up, "the start of the UI")
-            yield asking
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):  # how Dagster ends is not what is tested here
-                process.wait(timeout=15)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with dagster_dev(
+        home, {"ANALYTICS_PROJECT": str(ROOT / "examples/starter"), "ANALYTICS_MEMORY": "500MB"}
+    ) as asking:
+        yield asking
 
 
 @pytest.fixture(scope="module")
