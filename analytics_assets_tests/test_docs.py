@@ -27,6 +27,7 @@ from analytics_assets.contracts import (
     lifetime,
     marketing,
     metrics,
+    quality,
     sales,
     series,
     star,
@@ -45,6 +46,7 @@ from analytics_assets.project.experiments import Amendment, Guardrail, Measured,
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import ColumnMapping, Feed, Project, ProjectFile, Source
 from analytics_assets.project.plans import State
+from analytics_assets.project.quality import AcceptedDays, Quality
 from analytics_assets.project.shop import (
     SIZES,
     ByDevice,
@@ -83,6 +85,7 @@ MARTS = {
     experiments: "experiments.md",
     verdicts: "experiments.md",
     baselines: "experiments.md",
+    quality: "quality.md",
 }
 """The page on which each room of marts is described."""
 OF_THE_SHOP: dict[type[BaseModel], str] = {
@@ -92,8 +95,12 @@ OF_THE_SHOP: dict[type[BaseModel], str] = {
 
 
 @pytest.mark.parametrize(
-    "model", [ProjectFile, Customers, Forecasts, Marketing, Control, Source, Feed, ColumnMapping, Question]
-)
+    "model",
+    [
+        ProjectFile, Customers, Forecasts, Marketing, Control, Quality, AcceptedDays, Source, Feed, ColumnMapping,
+        Question,
+    ],
+)  # fmt: skip
 def test_every_key_of_a_project_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         assert re.search(rf"^\| `{name}` \|.*\| {re.escape(field.description or '?')} \|$", PROJECTS, re.MULTILINE), (

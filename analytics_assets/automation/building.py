@@ -43,7 +43,7 @@ _STAGED_SAYS = "Type and judge what was delivered: every row is kept, or rejecte
 
 def run_days(context: dg.AssetExecutionContext, project: Project) -> Days:
     """Return the days of a run; all days of the project for a run without days."""
-    if not context.has_partition_key_range:
+    if not (context.has_partition_key_range or context.has_partition_key):
         return Days(project.first_day, project.last_day or project.first_day)
     keys = context.partition_key_range
     return Days(dt.date.fromisoformat(keys.start), dt.date.fromisoformat(keys.end))

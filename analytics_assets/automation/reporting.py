@@ -20,6 +20,11 @@ _DESCRIPTIONS: dict[CheckName, str] = {
     "identities": "Amounts add up, to the last digit.",
     "volume": "There are as many rows as one expects.",
     "accounting": "Every row that went in is accounted for.",
+    "metrics": "Metrics are as the weeks before let one expect.",
+    "nulls": "No more values are missing than in the weeks before.",
+    "rejections": "No larger share of rows is rejected than in the weeks before.",
+    "categories": "Values have the shares that the weeks before let one expect.",
+    "new_values": "No value has many rows that was not there in the weeks before.",
 }
 _MAX_DAYS = 40
 

@@ -18,6 +18,7 @@ from analytics_assets.contracts.model import (
     InRange,
     MinimumRows,
     NoLookalikes,
+    Quiet,
     Reference,
     Rule,
     Severity,
@@ -130,6 +131,8 @@ def _audited(contract: Contract, present: Iterable[str]) -> list[tuple[CheckName
                 rules.append(("keys", rule))
             case Accepted() | InRange():
                 rules.append(("values", rule))
+            case Quiet(check=check):
+                rules.append((check, rule))
             case MinimumRows():
                 pass
     rules += [("references", reference) for reference in contract.references if reference.table in tables]
@@ -155,16 +158,15 @@ def breaks(table: Table, rule: _Audited) -> BooleanValue:
         case Accepted(column=column, values=values):
             broken = table[column].notin(values)
         case InRange(column=column, minimum=minimum, maximum=maximum):
-            broken = never
-            if minimum is not None:
-                broken = broken | (table[column] < minimum)
-            if maximum is not None:
-                broken = broken | (table[column] > maximum)
+            broken = never if minimum is None else table[column] < minimum
+            broken = broken if maximum is None else broken | (table[column] > maximum)
         case Identity(total=total, plus=plus, minus=minus):
             amount = sum((table[part].fill_null(0) for part in plus[1:]), table[plus[0]].fill_null(0))
             for part in minus:
                 amount = amount - table[part].fill_null(0)
             broken = table[total] != amount
+        case Quiet():
+            broken = _tells(table, rule)
         case Reference(column=column, unless=unless):
             broken = table[column].notnull() & table[_matched(rule)].isnull()
             for name in unless:
@@ -173,6 +175,14 @@ def breaks(table: Table, rule: _Audited) -> BooleanValue:
         case _:
             return never
     return broken.fill_null(False)  # noqa: FBT003
+
+
+def _tells(table: Table, rule: Quiet) -> BooleanValue:
+    """Say of each row whether it tells of something odd on a day of the run, which nobody accepted."""
+    told: BooleanValue = table[rule.unless].isnull()
+    for column, values in rule.where:
+        told = told & table[column].isin(values)
+    return told if rule.days is None else told & table[rule.day].between(*rule.days)
 
 
 def _matched(reference: Reference) -> str:
@@ -296,5 +306,7 @@ def _columns_of(rule: _Audited) -> tuple[str, ...]:
             return (total, *plus, *minus)
         case _Present(column=column) | Accepted(column=column) | InRange(column=column) | Reference(column=column):
             return (column,)
+        case Quiet(says=says):
+            return (says,)
         case _:
             return ()

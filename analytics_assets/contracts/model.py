@@ -7,11 +7,26 @@ judging of rows (see `audit`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 Severity: TypeAlias = Literal["error", "warning"]
 Cadence: TypeAlias = Literal["daily", "weekly"]
-CheckName: TypeAlias = Literal["keys", "references", "values", "identities", "volume", "accounting"]
+CheckName: TypeAlias = Literal[
+    "keys",
+    "references",
+    "values",
+    "identities",
+    "volume",
+    "accounting",
+    "metrics",
+    "nulls",
+    "rejections",
+    "categories",
+    "new_values",
+]
 
 UNKNOWN_MEMBER = "(unknown)"
 """The key of the row that every dimension keeps for references without a match."""
@@ -28,6 +43,7 @@ class Column:
         unit: The unit of a number (`lines`, `project currency`, `s`), empty where there is none.
         nullable: Whether a value may be missing.
         personal: Whether a value can identify a person.
+        categorical: Whether it has few values, which are counted from day to day.
     """
 
     name: str
@@ -36,6 +52,7 @@ class Column:
     unit: str = ""
     nullable: bool = True
     personal: bool = False
+    categorical: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +132,36 @@ class MinimumRows:
 
 
 @dataclass(frozen=True)
+class Quiet:
+    """Expect no row that tells of something odd on one of the days that the run writes.
+
+    It is of tables without days that judge days: what they say of other days was told by the runs of those.
+
+    Attributes:
+        check: The check that such a row fails.
+        where: Columns, and the values of each by which a row is told.
+        unless: The column that says why a row is accepted.
+        says: The column that says in words what is odd.
+        day: The column of the day that is judged.
+        days: The first and the last day of the run; None: any.
+    """
+
+    check: CheckName
+    where: tuple[tuple[str, tuple[str, ...]], ...]
+    unless: str
+    says: str
+    day: str = "day"
+    days: tuple[dt.date, dt.date] | None = None
+    severity: Severity = "warning"
+
+    @property
+    def name(self) -> str:
+        """Name the rule for people."""
+        told = ", ".join(f"{column} {' or '.join(values)}" for column, values in self.where)
+        return f"nothing stands out: {told}"
+
+
+@dataclass(frozen=True)
 class Reference:
     """Say which row of another table a column names.
 
@@ -134,7 +181,7 @@ class Reference:
         return f"{self.column} is in {self.table}"
 
 
-Rule: TypeAlias = Accepted | InRange | Identity | NoLookalikes | MinimumRows
+Rule: TypeAlias = Accepted | InRange | Identity | NoLookalikes | MinimumRows | Quiet
 
 
 @dataclass(frozen=True)
@@ -178,6 +225,8 @@ class Contract:
                     used += [total, *plus, *minus]
                 case MinimumRows():
                     pass
+                case Quiet(where=where, unless=unless, says=says, day=day):
+                    used += [unless, says, day, *(column for column, _ in where)]
                 case _:
                     used.append(rule.column)
         if unknown := sorted(set(used) - set(names)):
@@ -199,6 +248,11 @@ class Contract:
         columns = tuple(replace(c, nullable=True) if c.name == self.day else c for c in self.columns)
         return replace(self, day=None, columns=columns)
 
+    def of_run(self, first: dt.date, last: dt.date) -> Contract:
+        """Return the same promise for a run of some days, which answers for what is odd on these alone."""
+        rules = tuple(replace(rule, days=(first, last)) if isinstance(rule, Quiet) else rule for rule in self.rules)
+        return replace(self, rules=rules)
+
     def checks(self) -> tuple[CheckName, ...]:
         """Name the checks that this contract asks for, a handful a table."""
         families: list[CheckName] = []
@@ -213,4 +267,5 @@ class Contract:
             families.append("volume")
         if self.accounts_for or self.table.startswith(("raw_", "staged_")):
             families.append("accounting")
-        return tuple(families)
+        families += [rule.check for rule in self.rules if isinstance(rule, Quiet)]
+        return tuple(dict.fromkeys(families))

@@ -187,8 +187,9 @@ class Lake:
         return conform(rows.mutate(**missing) if missing else rows, contract)
 
     def stage(self, contract: Contract, rows: Table, days: Days | None = None) -> Staged:
-        """Write rows where nobody sees them yet."""
+        """Write rows where nobody sees them yet; `days` are those of the run, which it answers for."""
         rows = conform(rows, contract)
+        contract = contract if days is None else contract.of_run(days.first, days.last)
         if contract.day is not None:
             if days is None:
                 raise LakeError(f"{contract.table} is kept by day: name the days that are written.")

@@ -26,6 +26,7 @@ from analytics_assets.project.conditions import Condition
 from analytics_assets.project.experiments import Plan
 from analytics_assets.project.operations import Daily
 from analytics_assets.project.plans import Locked, Registration, registration
+from analytics_assets.project.quality import Quality
 from analytics_assets.project.questions import Questions
 from analytics_assets.project.shop import Shop
 
@@ -224,6 +225,7 @@ class ProjectFile(Model):
     forecasts: Forecasts = Field(Forecasts(), description="how far ahead is forecast, and which days are special")
     marketing: Marketing = Field(Marketing(), description="what orders are credited to, and where campaigns do not run")
     daily: Daily = Field(Daily(), description="when the daily run begins, and by when its day has to be there")
+    quality: Quality = Field(Quality(), description="what of the numbers stands out, and what blocks the release")
     exports: list[str] = Field(
         ["rfm_customer_segments", "campaign_roi_analysis"],
         description="tables that every run also writes as CSV files, for tools that read files",

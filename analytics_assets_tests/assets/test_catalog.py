@@ -29,6 +29,7 @@ from analytics_assets.contracts import (
     lifetime,
     marketing,
     metrics,
+    quality,
     sales,
     series,
     shop,
@@ -62,6 +63,10 @@ OF_EXPERIMENTS = {
     if isinstance(contract, Contract)
 }
 """The tables that are there only where a project plans experiments."""
+OF_METRICS = {"quality_sums_of_metrics"}
+"""The tables that are there only where a project has a metric that adds up."""
+OF_QUALITY = {told.table for told in vars(quality).values() if isinstance(told, Contract)} - OF_METRICS
+"""The tables that are there where a fact is kept by day."""
 OF_USER_DAYS = {"active_users", "active_days", "lifecycle", "churn", "user_revenue"}
 OF_CREDIT = {"attribution_orders", "attribution"}
 OF_SALES = {name for name in DECLARED if catalog._GROUPS.get(name.split("_")[0]) in {"sales", "customers", "forecasts"}}
@@ -134,7 +139,7 @@ def test_a_function_computes_what_its_contract_promises_even_of_nothing(engine, 
 
 
 def test_a_question_has_tables_of_its_own():
-    assert {asset.name for asset in asked(inquiring(QUESTIONS))} == OF_QUESTIONS | {
+    assert {asset.name for asset in asked(inquiring(QUESTIONS))} == OF_QUESTIONS | OF_QUALITY | OF_METRICS | {
         *(f"funnel_f{rest}" for rest in ("", "_attempts", "_times", "_users", "_friction")),
         "retention_r",
         "retention_r_curve",
@@ -288,7 +293,7 @@ def test_a_project_with_everything_lacks_nothing():
     graph = resolve(project(*EVERYTHING, shop=Shop()))
     assert graph.absent == {}
     assert {contract.table for contract in graph.raw} == {f"raw_{name}" for name in DELIVERED}
-    assert {asset.name for asset in graph.tables} == OF_EVERYONE | {f"staged_{name}" for name in DELIVERED}
+    assert {asset.name for asset in graph.tables} == OF_EVERYONE | OF_QUALITY | {f"staged_{name}" for name in DELIVERED}
     assert set(graph.contracts()) == {c.table for c in graph.raw} | {asset.name for asset in graph.tables}
 
 
@@ -318,12 +323,13 @@ def test_a_project_of_events_has_what_events_feed():
         "fact_user_day_events",
         *OF_USER_DAYS,
         *OF_EVENTS,
+        *OF_QUALITY,
     }
 
 
 def test_a_project_of_sales_has_user_days_without_sessions():
     there = {"staged_order_lines", "dim_dates", "fact_sales", "fact_user_days", *OF_USER_DAYS, *OF_SALES, *OF_CREDIT}
-    assert set(names(source(SALES))) == there
+    assert set(names(source(SALES))) == there | OF_QUALITY
 
 
 def test_a_table_that_can_do_with_one_of_two_needs_one():
@@ -345,7 +351,7 @@ def test_every_table_is_there_or_absent_with_a_reason():
     every = {*OF_EVERYONE, *(f"{layer}_{name}" for layer in ("raw", "staged") for name in DELIVERED)}
     for sources in ([source(EVENTS)], [source(USERS)], EVERYTHING):
         graph = resolve(project(*sources))
-        assert set(graph.contracts()) | set(graph.absent) == every
+        assert (set(graph.contracts()) | set(graph.absent)) - OF_QUALITY == every
         assert not set(graph.contracts()) & set(graph.absent)
 
 

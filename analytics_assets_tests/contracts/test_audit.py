@@ -31,6 +31,7 @@ from analytics_assets.contracts.model import (
     InRange,
     MinimumRows,
     NoLookalikes,
+    Quiet,
     Reference,
 )
 from analytics_assets.lake.engine import Engine
@@ -359,3 +360,54 @@ def test_the_audit_counts_what_plain_python_counts(engine, rows, users):
     assert {f.rule: set(f.days) for f in judged if f.days} == {rule: found for rule, found in days.items() if found}
     assert audit.rows_by_day == Counter(row["day"] for row in rows)
     assert (audit.rows, audit.kept) == (len(rows), len(rows))
+
+
+# --- what stands out --------------------------------------------------------------------------------------------------
+
+ODD = Contract(
+    table="odd_days",
+    grain="one row a day that stands out",
+    columns=(
+        Column("day", "date", "the day", nullable=False),
+        Column("kind", "string", "about what"),
+        Column("accepted", "string", "why it is accepted"),
+        Column("reason", "string", "in words"),
+    ),
+    key=("day", "kind"),
+    rules=tuple(
+        Quiet(check, (("kind", (check, "both")),), unless="accepted", says="reason", severity=severity)
+        for check, severity in (("nulls", "error"), ("volume", "warning"))
+    ),
+)
+
+
+def odd_days(engine: Engine, contract: Contract, *records: Mapping[str, Any]) -> dict[str, int]:
+    found = audited(engine, contract, table(ODD, *records))
+    return {finding.check: finding.violations for finding in found.findings if finding.check in {"nulls", "volume"}}
+
+
+def test_what_stands_out_fails_its_check_unless_it_is_accepted(engine):
+    told = [
+        {"day": day(1), "kind": "nulls"},
+        {"day": day(2), "kind": "both"},
+        {"day": day(3), "kind": "volume", "accepted": "a sale"},
+        {"day": day(3), "kind": "neither"},
+    ]
+    assert odd_days(engine, ODD, *told) == {"nulls": 2, "volume": 1}
+    found = audited(engine, ODD, table(ODD, *told))
+    assert [finding.check for finding in found.broken("error")] == ["nulls"]
+    assert [finding.check for finding in found.broken("warning")] == ["volume"]
+
+
+def test_a_run_answers_for_what_stands_out_on_its_own_days(engine):
+    told = [{"day": day(n), "kind": "nulls"} for n in range(1, 6)]
+    assert odd_days(engine, ODD.of_run(day(2), day(3)), *told) == {"nulls": 2, "volume": 0}
+    assert odd_days(engine, ODD.of_run(day(6), day(9)), *told) == {"nulls": 0, "volume": 0}
+
+
+def test_what_stands_out_is_shown_by_key_and_in_words(engine):
+    told = [{"day": day(n), "kind": "nulls", "reason": f"reason {n}"} for n in (1, 2)]
+    rows = table(ODD, *told)
+    samples = sample_expressions(rows, ODD.of_run(day(2), day(2)), {})
+    (name,) = (rule.name for rule in ODD.rules if isinstance(rule, Quiet) and rule.check == "nulls")
+    assert engine.rows(samples[name]) == [{"day": day(2), "kind": "nulls", "reason": "reason 2"}]

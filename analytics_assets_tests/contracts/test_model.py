@@ -13,6 +13,7 @@ from analytics_assets.contracts.model import (
     InRange,
     MinimumRows,
     NoLookalikes,
+    Quiet,
     Reference,
 )
 
@@ -74,6 +75,16 @@ def test_a_contract_asks_for_the_checks_that_its_rules_need():
     assert full.checks() == ("keys", "references", "values", "identities", "volume", "accounting")
     assert Contract("things", "a thing", COLUMNS, ()).checks() == ("values",)
     assert "accounting" in Contract("staged_things", "a thing", COLUMNS, ()).checks()
+
+
+def test_what_stands_out_asks_for_a_check_of_its_name_once():
+    told = (("id", ("x",)),)
+    rules = tuple(Quiet(check, told, "id", "id") for check in ("metrics", "volume", "metrics"))
+    contract = Contract("things", "a thing", COLUMNS, (), rules=(*rules, MinimumRows()))
+    assert contract.checks() == ("values", "volume", "metrics")
+    assert rules[0].name == "nothing stands out: id x"
+    with pytest.raises(ValueError, match="columns that it does not have: \\['nobody'\\]"):
+        Contract("things", "a thing", COLUMNS, (), rules=(Quiet("metrics", told, "id", "nobody"),))
 
 
 def test_a_snapshot_has_no_days_and_does_not_ask_for_one():
