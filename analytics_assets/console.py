@@ -284,6 +284,13 @@ def state(project: Project, told: State, now: dt.datetime) -> None:
         colour = "red" if check.severity == "error" else "yellow"
         says = f": {escape(_cut(check.says))}" if check.says else ""
         out.print(f"[{colour}]{check.severity}[/] {check.table}, {check.check}{says}")
+    if told.alerts is None:
+        out.print("alerts: the sensor has not looked yet (make dev starts the daemon; ANALYTICS_AUTOMATION=true)")
+    else:
+        book, outbox = told.alerts.book, told.alerts.outbox
+        lost = f", [red]{len(outbox.undelivered)} messages not delivered[/]" if outbox.undelivered else ""
+        more = " (analytics-assets alerts)" if book.open or outbox.undelivered else ""
+        out.print(f"alerts: {len(book.open)} open{lost}{more}")
     if release.number and not told.failing and not told.missing:
         out.print("[green]every check holds, and every day is there[/]")
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DEADLINE = 120.0
+DEADLINE = 300.0
 
 
 def until(asked: Callable[[], Any], what: str) -> Any:

@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from analytics_assets.assets.catalog import Graph
+from analytics_assets.automation.alert_state import AlertState, peek
 from analytics_assets.automation.behind import days_behind
 from analytics_assets.automation.jobs import DAILY, UNDER_WAY, WEEKLY, covered_days, days_of, missing_days
 from analytics_assets.lake.days import Days, DaySet
@@ -90,6 +91,7 @@ class State:
         freshness: One a group.
         failing: The checks whose newest evaluation fails, errors first.
         missing: The days, to yesterday, that the release lacks.
+        alerts: What the sensor of alerts knows; None where it has not looked yet.
     """
 
     release: Release
@@ -97,6 +99,7 @@ class State:
     freshness: tuple[Freshness, ...]
     failing: tuple[FailingCheck, ...]
     missing: DaySet
+    alerts: AlertState | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ def state_of(project: Project, graph: Graph, lake: Lake, instance: dg.DagsterIns
         tuple(_freshness(graph, release)),
         failing_checks(instance, graph),
         missing_days(project, graph.contracts().values(), release, last),
+        peek(instance.daemon_cursor_storage, project.name),
     )
 
 
@@ -200,14 +204,16 @@ def troubles(
         now: The time, in the reporting time zone.
     """
     state = state_of(project, graph, lake, instance, now.date())
+    lost = tuple(_lost_files(lake, state.release))
     return (
-        *_lost_files(lake, state.release),
+        *lost,
         *_dead(lake.root, instance),
         *_missing(project, state),
-        *_behind(lake, state.release, graph, state.missing),
+        *(() if lost else _behind(lake, state.release, graph, state.missing)),
         *_never_or_stale(graph, state.release, now),
         *_unreleased(lake, graph, state.release),
         *_failing(state.failing),
+        *_undelivered(state.alerts),
         *_strange(lake, graph, state.release),
     )
 
@@ -287,6 +293,17 @@ def _failing(failing: Iterable[FailingCheck]) -> Iterator[Trouble]:
             f"{check.severity}: {check.check} of {check.table} fails",
             _look_at(check),
             (check.says,) if check.says else (),
+        )
+
+
+def _undelivered(known: AlertState | None) -> Iterator[Trouble]:
+    lost = () if known is None else known.outbox.undelivered
+    if lost:
+        channels = sorted({message.channel for message in lost})
+        yield Trouble(
+            f"{len(lost)} message{'s' * (len(lost) > 1)} about problems did not arrive",
+            " and ".join(f"analytics-assets alerts test {channel}" for channel in channels),
+            tuple(f"{message.message.title}: {message.reason}" for message in lost),
         )
 
 
