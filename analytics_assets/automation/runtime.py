@@ -68,10 +68,19 @@ class Runtime:
     charts: Path
     listener: Listener
     written: dict[str, Computed] = field(default_factory=dict)
+    _last_days: dict[tuple[tuple[str, Computed | None], ...], dt.date | None] = field(default_factory=dict)
 
     def last_day(self, tables: Iterable[str]) -> dt.date | None:
-        """Return the last day that any of the tables has rows of."""
-        return max((day for table in tables if (day := self.lake.extent(table).last_day)), default=None)
+        """Return the last day that any of the tables has rows of.
+
+        Every table without days asks. Nobody else writes during the run, so the tables are looked at again only when it
+        has written one of them.
+        """
+        written = tuple((table, self.written.get(table)) for table in tables)
+        if written not in self._last_days:
+            days = (self.lake.extent(table).last_day for table, _ in written)
+            self._last_days[written] = max((day for day in days if day), default=None)
+        return self._last_days[written]
 
 
 @contextmanager

@@ -99,6 +99,7 @@ class DuckDBEngine:
         self._folder = tempfile.TemporaryDirectory(prefix="analytics_assets_", dir=folder)
         self._names = 0
         self._files = 0
+        self._views: dict[str, str] = {}
         self._systems: dict[str, AbstractFileSystem] = {}
         settings: dict[str, Any] = {"memory_limit": memory, "temp_directory": self._folder.name}
         if threads is not None:
@@ -107,6 +108,8 @@ class DuckDBEngine:
         for statement in (
             "SET TimeZone = 'UTC'",
             f"SET partitioned_write_max_open_files = {_OPEN_FILES}",
+            # files of the lake never change, and a table kept by day has one for each
+            "SET parquet_metadata_cache = true",
         ):
             self.backend.raw_sql(statement)
 
@@ -180,20 +183,26 @@ class DuckDBEngine:
     def table(self, name: str, files: Sequence[str], types: Mapping[str, str], day: str | None) -> Table:
         """Return the rows of Parquet files as a table; see `Engine.table`."""
         import ibis
+        import ibis.expr.operations as ops
 
         if not files:
             return ibis.memtable([], schema=ibis.schema(dict(types)))
         if "://" in files[0]:
             self._list(files)
-        view = self._new_name(name)
         hive = (
             f", hive_partitioning = true, hive_types = {{{_quoted(day)}: DATE}}"
             if day
             else ", hive_partitioning = false"
         )
         columns = ", ".join(map(_quoted, types))
-        self._run(f"CREATE VIEW {_quoted(view)} AS SELECT {columns} FROM read_parquet({_list(list(files))}{hive})")  # noqa: S608
-        return self.backend.table(view)
+        query = f"SELECT {columns} FROM read_parquet({_list(list(files))}{hive})"  # noqa: S608
+        if query not in self._views:
+            self._views[query] = self._new_name(name)
+            self._run(f"CREATE VIEW {_quoted(self._views[query])} AS {query}")
+        # the types are known: asking the engine for those of every view takes as long as making it
+        schema = ibis.schema(dict(types))
+        rows: Table = ops.DatabaseTable(self._views[query], schema, self.backend, ops.Namespace()).to_expr()
+        return rows
 
     def rows(self, expression: Table) -> list[dict[str, Any]]:
         """Compute a small table; see `Engine.rows`."""

@@ -7,12 +7,14 @@ Belongs here: how a table becomes visible, and how it follows a contract that gr
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import os
 import re
+import threading
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from analytics_assets.contracts.audit import (
     read_audit,
     sample_expressions,
 )
+from analytics_assets.lake.engine import WrittenFile
 from analytics_assets.lake.errors import LakeError
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
     from analytics_assets.contracts.model import Contract
     from analytics_assets.lake.days import Days
-    from analytics_assets.lake.engine import Engine, WrittenFile
+    from analytics_assets.lake.engine import Engine
 
 RUN_ID = "run_id"
 _ONE_WRITER = "analytics_assets.publish"
@@ -84,6 +87,22 @@ class Extent:
     last_day: dt.date | None
 
 
+@dataclass(frozen=True)
+class _Snapshot:
+    """Hold what one version of a table shows.
+
+    Attributes:
+        schema: Its columns.
+        day: The column that it is kept by; None for a table without days.
+        files: Its files; their days are None in a table without days.
+    """
+
+    schema: pa.Schema
+    day: str | None
+    files: tuple[WrittenFile, ...]
+
+
+@functools.lru_cache(maxsize=1024)
 def arrow_schema(contract: Contract) -> pa.Schema:
     """Return a contract's columns as an Arrow schema."""
     import ibis
@@ -128,6 +147,9 @@ class Lake:
         self.engine = engine
         # a log entry is put only where there is none: of two writers of one version, one wins
         self._options = {**(storage_options or {}), "AWS_CONDITIONAL_PUT": "etag"} if "://" in root else None
+        self._reading = threading.Lock()
+        self._handles: dict[str, DeltaTable] = {}
+        self._snapshots: dict[tuple[str, int], _Snapshot] = {}
 
     def uri(self, name: str) -> str:
         """Return where a table is kept."""
@@ -136,12 +158,20 @@ class Lake:
     def open(self, name: str, version: int | None = None) -> DeltaTable | None:
         """Open a table at a version, the newest by default; None where it does not exist."""
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
+        from deltalake.exceptions import TableNotFoundError
+
+        with self._readable(name):
+            try:
+                return DeltaTable(_as_url(self.uri(name)), version=version, storage_options=self._options)
+            except TableNotFoundError:
+                return None
+
+    @contextmanager
+    def _readable(self, name: str) -> Iterator[None]:
+        from deltalake.exceptions import DeltaError
 
         try:
-            return DeltaTable(_as_url(self.uri(name)), version=version, storage_options=self._options)
-        except TableNotFoundError:
-            return None
+            yield
         except (DeltaError, OSError) as error:
             raise LakeError(
                 f"cannot read table {name} in {self.root}: {_reason(error)}. Check the rights on the folder and "
@@ -150,40 +180,60 @@ class Lake:
 
     def version(self, name: str) -> int | None:
         """Return a table's newest version; None where it does not exist."""
-        table = self.open(name)
-        return None if table is None else table.version()
+        with self._reading:
+            table = self._newest(name)
+            return None if table is None else table.version()
+
+    def _newest(self, name: str) -> DeltaTable | None:
+        """Return the handle that is kept of a table, and asked for what was committed since.
+
+        That takes a fifth of opening the table again, and most steps look at ten. A handle is for one thread at a
+        time: who writes has one of their own.
+        """
+        if name in self._handles:
+            with self._readable(name):
+                self._handles[name].update_incremental()
+        elif (table := self.open(name)) is not None:
+            self._handles[name] = table
+        return self._handles.get(name)
+
+    def _snapshot(self, name: str, version: int | None) -> _Snapshot | None:
+        """Return what a version of a table shows, the newest by default; None where it does not exist."""
+        if version is not None and (name, version) in self._snapshots:
+            return self._snapshots[name, version]
+        with self._reading:
+            table = self._newest(name) if version is None else self.open(name, version)
+            return None if table is None else self._shown(name, table)
+
+    def _shown(self, name: str, table: DeltaTable) -> _Snapshot:
+        """Return what an open table shows, which is read once: a version never changes."""
+        if (name, table.version()) not in self._snapshots:
+            self._snapshots[name, table.version()] = _snapshot(table, self.uri(name))
+        return self._snapshots[name, table.version()]
 
     def extent(self, name: str, version: int | None = None) -> Extent:
         """Return how many rows a table has and which days, without reading it."""
-        import pyarrow as pa
-
-        table = self.open(name, version)
+        table = self._snapshot(name, version)
         if table is None:
             return Extent(0, None, None)
-        files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-        partition = next(iter(table.metadata().partition_columns), None)
-        days = [file[f"partition.{partition}"] for file in files] if partition else []
-        return Extent(sum(file["num_records"] or 0 for file in files), min(days, default=None), max(days, default=None))
+        days = [file.day for file in table.files if file.day is not None]
+        return Extent(sum(file.rows for file in table.files), min(days, default=None), max(days, default=None))
 
     def read(self, contract: Contract, days: Days | None = None, version: int | None = None) -> Table:
         """Read a table, or some days of it; a table that does not exist yet has no rows."""
         import ibis
 
-        table = self.open(contract.table, version)
+        table = self._snapshot(contract.table, version)
         wanted = {column.name: column.type for column in contract.columns}
         if table is None:
             return ibis.memtable([], schema=ibis.schema(wanted))
-        stored = _arrow(table)
-        _evolution(contract, table, self.uri(contract.table))
-        pruning = None
-        if days is not None and contract.day is not None:
-            pruning = f"{contract.day} >= '{days.first}' AND {contract.day} <= '{days.last}'"
-        uris = table.file_uris(file_pruning_predicate=pruning) if pruning else table.file_uris()
-        files = self._places(table, contract.table, uris)
-        partition = next(iter(table.metadata().partition_columns), None)
-        types = {name: str(ibis.Schema.from_pyarrow(stored)[name]) for name in stored.names}
-        rows = self.engine.table(contract.table, files, types, partition)
-        missing = {name: ibis.null(kind) for name, kind in wanted.items() if name not in stored.names}
+        changes = _evolution(contract, table, self.uri(contract.table))
+        files = [file.path for file in table.files if days is None or contract.day is None or file.day in days]
+        if not changes:  # what is stored is what is wanted, whatever the order of its columns
+            return self.engine.table(contract.table, files, wanted, table.day)
+        stored = ibis.Schema.from_pyarrow(table.schema)
+        rows = self.engine.table(contract.table, files, {name: str(kind) for name, kind in stored.items()}, table.day)
+        missing = {name: ibis.null(kind) for name, kind in wanted.items() if name not in stored}
         return conform(rows.mutate(**missing) if missing else rows, contract)
 
     def stage(self, contract: Contract, rows: Table, days: Days | None = None) -> Staged:
@@ -292,7 +342,7 @@ class Lake:
                     continue
                 if attempt and _shows(table, staged.files):
                     return Published(table.version(), evolved)
-                if evolution := _evolution(contract, table, uri):
+                if evolution := _evolution(contract, self._shown(contract.table, table), uri):
                     everything = self.stage_all(contract)
                     table.create_write_transaction(
                         added(everything),
@@ -341,26 +391,27 @@ class Lake:
 
         The undone versions stay in the table's history.
         """
-        table = self.open(name)
-        if table is None or not self.is_ahead(name, version):
+        table = self.open(name) if self.is_ahead(name, version) else None
+        if table is None:
             return False
         table.restore(version or 0)
         return True
 
     def is_ahead(self, name: str, version: int | None) -> bool:
         """Say whether a table shows other rows than at a version; than none where there is no such version."""
-        table = self.open(name)
-        if table is None or table.version() == (version or 0):
+        newest = self.version(name)
+        if newest is None or newest == (version or 0):
             return False
-        return table.file_uris() != self._files_at(name, version or 0)
+        now, then = self._snapshot(name, newest), self._snapshot(name, version or 0)
+        return (now.files if now else ()) != (then.files if then else ())
 
     def is_whole(self, name: str, version: int) -> bool:
         """Say whether every file of a table at a version is there."""
         try:
-            table = self.open(name, version)
+            table = self._snapshot(name, version)
         except LakeError:
             return False
-        files = [] if table is None else self._places(table, name, table.file_uris())
+        files = [file.path for file in table.files] if table else []
         if "://" not in self.root:
             return table is not None and all(Path(file).is_file() for file in files)
         import fsspec
@@ -368,18 +419,6 @@ class Lake:
         system, folder = fsspec.url_to_fs(self.uri(name), use_listings_cache=False)
         there = {str(path).removeprefix(folder) for path in system.find(folder)}
         return table is not None and all(file.removeprefix(self.uri(name)) in there for file in files)
-
-    def _places(self, table: DeltaTable, name: str, uris: Sequence[str]) -> list[str]:
-        """Return where a table's files are.
-
-        Delta gives URLs, with its own idea of what is escaped; what follows the table's folder has nothing to escape.
-        """
-        parts = 2 if table.metadata().partition_columns else 1
-        return ["/".join([self.uri(name), *uri.rsplit("/", parts)[-parts:]]) for uri in uris]
-
-    def _files_at(self, name: str, version: int) -> list[str]:
-        table = self.open(name, version)
-        return [] if table is None else table.file_uris()
 
     def fingerprint(self, contract: Contract, version: int | None = None) -> str:
         """Return a hash of a table's rows that does not depend on their order."""
@@ -392,19 +431,25 @@ def _shows(table: DeltaTable, files: Sequence[WrittenFile]) -> bool:
     return bool(files) and names.issuperset(Path(file.path).name for file in files)
 
 
-def _arrow(table: DeltaTable) -> pa.Schema:
+def _snapshot(table: DeltaTable, uri: str) -> _Snapshot:
     import pyarrow as pa
 
-    return pa.schema(table.schema().to_arrow())
+    day = next(iter(table.metadata().partition_columns), None)
+    adds = pa.table(table.get_add_actions(flatten=True))
+    # of what follows the table's folder nothing has to be escaped
+    paths = [f"{uri}/{path}" for path in adds["path"].to_pylist()]
+    days = adds[f"partition.{day}"].to_pylist() if day else [None] * len(paths)
+    told = zip(paths, adds["num_records"].to_pylist(), adds["size_bytes"].to_pylist(), days, strict=True)
+    files = tuple(WrittenFile(path, rows or 0, size, of) for path, rows, size, of in told)
+    return _Snapshot(pa.schema(table.schema().to_arrow()), day, files)
 
 
-def _evolution(contract: Contract, table: DeltaTable, uri: str) -> str:
+def _evolution(contract: Contract, table: _Snapshot, uri: str) -> str:
     """Say in words how a stored table has to follow its contract; refuse what would lose or bend data."""
-    stored, wanted = _arrow(table), arrow_schema(contract)
-    partition = list(table.metadata().partition_columns)
+    stored, wanted = table.schema, arrow_schema(contract)
     refusals = []
-    if partition != ([contract.day] if contract.day else []):
-        refusals.append(f"it is kept by {partition or 'no day'}, the contract wants {contract.day or 'no day'}")
+    if table.day != contract.day:
+        refusals.append(f"it is kept by {table.day or 'no day'}, the contract wants {contract.day or 'no day'}")
     refusals += [f"the contract has no column {name}" for name in stored.names if name not in wanted.names]
     changes = [f"gained {name}" for name in wanted.names if name not in stored.names]
     for name in wanted.names:

@@ -149,7 +149,7 @@ def test_a_contract_that_grew_is_followed_in_place_with_a_message(lake: Lake, ty
         (changed(THINGS, id="int64"), "id is string, the contract wants int64"),
         (changed(THINGS, amount="decimal(16, 4)"), "amount is decimal128(16, 2), the contract wants decimal128(16, 4)"),
         (changed(THINGS, weight=""), "the contract has no column weight"),
-        (replace(THINGS, day=None), "it is kept by ['day'], the contract wants no day"),
+        (replace(THINGS, day=None), "it is kept by day, the contract wants no day"),
     ],
     ids=["narrowed", "retyped", "retyped key", "fewer digits", "removed", "without days"],
 )
