@@ -3,7 +3,8 @@
 Belongs here: what each kind of metric means, and how sure it is. Does not belong here: which rows a team means by it;
 the caller hands them over as `measured` makes them.
 
-Every function below but `measured` takes such rows, the first and the last day, and dimensions (names of columns), and
+Every function below but `measured` takes such rows, the first and the last day, dimensions (names of columns), those of
+them that a user has one value of (`own`: they are not told apart again where rows are already summed up by user), and
 returns one row for each interval (day, week, month), period (its first day; weeks begin on Monday), dimension and value
 ('' and '' for all): the columns of `PLACE` and
 
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from ibis.expr.types import BooleanValue, NumericScalar, NumericValue, Table, Value
 
 PLACE = ("interval", "period", "dimension", "value")
-_HERE = ("place", "what")
-"""The number of a period and the value of a dimension, while one interval and one dimension are answered for."""
+_HERE = ("interval", "number", "dimension", "value")
+"""What is answered for: an interval, the number of a period, a dimension and a value of it."""
 UNITS: tuple[Unit, ...] = ("day", "week", "month")
 _DIGITS = 9
 """A floating-point sum depends on the order of its parts, in the last of its 16 digits: what comes of one is rounded to
@@ -74,7 +75,7 @@ def measured(
     return picked.filter(picked.amount.notnull())
 
 
-def totals(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = ()) -> Table:
+def totals(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = (), own: Sequence[str] = ()) -> Table:
     """Add up amounts, those of nobody too.
 
     >>> rows = ibis.memtable([{"user_id": "ann", "day": dt.date(2024, 3, 2), "amount": n} for n in (5, 7)])
@@ -83,33 +84,40 @@ def totals(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = ()) -
     [0.0, 12.0]
     """
 
-    def added(rows: Table) -> Table:
-        sums = _user_sums(rows, "rows", "amount")
+    def added(sums: Table) -> Table:
         return sums.group_by(_HERE).aggregate(**_people(sums), total=steady(sums.amount.sum()))
 
-    found = _everywhere(_daily(rows, first, last, by), first, last, by, added)
+    daily = _daily(rows, first, last, by, own)
+    found = _everywhere(_by_user(daily, by, own, _sums("rows", "amount")), first, last, added)
     return _told(found, estimate=found.total.fill_null(0))
 
 
-def unique_users(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = ()) -> Table:
+def unique_users(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = (), own: Sequence[str] = ()) -> Table:
     """Count different users."""
 
-    def counted(rows: Table) -> Table:
-        sums = _user_sums(rows, "rows")
+    def counted(sums: Table) -> Table:
         return sums.group_by(_HERE).aggregate(**_people(sums))
 
-    found = _everywhere(_daily(rows, first, last, by), first, last, by, counted)
+    daily = _daily(rows, first, last, by, own)
+    found = _everywhere(_by_user(daily, by, own, _sums("rows")), first, last, counted)
     return _told(found, estimate=found.users)
 
 
-def means(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = ()) -> Table:
+def means(rows: Table, first: dt.date, last: dt.date, by: Sequence[str] = (), own: Sequence[str] = ()) -> Table:
     """Average the amount of a row; its interval takes the rows of a user as belonging together, as `ratios` does."""
-    daily = _daily(rows, first, last, by)
+    daily = _daily(rows, first, last, by, own)
     both = daily.mutate(numerator=daily.amount, denominator=daily.rows)
-    return _divided(both, first, last, by, by_user="user_id" in rows.columns)
+    return _divided(both, first, last, by, own, by_user="user_id" in rows.columns)
 
 
-def ratios(numerator: Table, denominator: Table, first: dt.date, last: dt.date, by: Sequence[str] = ()) -> Table:
+def ratios(
+    numerator: Table,
+    denominator: Table,
+    first: dt.date,
+    last: dt.date,
+    by: Sequence[str] = (),
+    own: Sequence[str] = (),
+) -> Table:
     """Divide one sum by another, over the users who are in either.
 
     The interval is by the delta method over users: with M and D a user's two sums, R = sum(M)/sum(D) and n users,
@@ -118,22 +126,35 @@ def ratios(numerator: Table, denominator: Table, first: dt.date, last: dt.date, 
     campaigns), the sums are of all rows, and there is no interval.
     """
     by_user = all("user_id" in rows.columns for rows in (numerator, denominator))
-    return _divided(_both(numerator, denominator, first, last, by), first, last, by, by_user=by_user)
+    both = _both(numerator, denominator, first, last, by, own)
+    return _divided(both, first, last, by, own, by_user=by_user)
 
 
-def proportions(numerator: Table, denominator: Table, first: dt.date, last: dt.date, by: Sequence[str] = ()) -> Table:
+def proportions(
+    numerator: Table,
+    denominator: Table,
+    first: dt.date,
+    last: dt.date,
+    by: Sequence[str] = (),
+    own: Sequence[str] = (),
+) -> Table:
     """Give the share of the denominator's users who are in the numerator in the same period, with Wilson's interval."""
 
-    def counted(rows: Table) -> Table:
-        sums = _user_sums(rows, "rows", "above", "below")
+    def counted(sums: Table) -> Table:
         return _hits(sums.mutate(asked=sums.below > 0, hit=sums.above > 0))
 
-    both = _both(numerator, denominator, first, last, by)
-    return _shares(_everywhere(both, first, last, by, counted))
+    both = _both(numerator, denominator, first, last, by, own)
+    users = _by_user(both, by, own, _sums("rows", "above", "below"))
+    return _shares(_everywhere(users, first, last, counted))
 
 
 def returns(
-    rows: Table, first: dt.date, last: dt.date, after_days: tuple[int, int] = (1, 7), by: Sequence[str] = ()
+    rows: Table,
+    first: dt.date,
+    last: dt.date,
+    after_days: tuple[int, int] = (1, 7),
+    by: Sequence[str] = (),
+    own: Sequence[str] = (),
 ) -> Table:
     """Give the share of a period's users who are there again so many days after their first day in it.
 
@@ -146,24 +167,33 @@ def returns(
         last: The last day.
         after_days: The first and the last day after, both counted in.
         by: The dimensions of what the user did on that first day.
+        own: Those of them that a user has one value of.
     """
-    daily = _daily(rows, first, last, by)
-    daily = daily.mutate(number=Period("day").number(daily.day))
-    later = ibis.range_window(group_by="user_id", order_by="number", following=after_days)
+    daily = _daily(rows, first, last, by, own)
+    daily = daily.mutate(on=Period("day").number(daily.day))
+    later = ibis.range_window(group_by="user_id", order_by="on", following=after_days)
     daily = daily.mutate(hit=daily.count().over(later) > 0)
     matured = Period("day").number_of(last) - after_days[1]
 
-    def counted(rows: Table) -> Table:
-        entries = rows.group_by([*_HERE, "user_id"]).aggregate(
-            rows=rows.rows.sum(), number=rows.number.min(), hit=rows.hit.argmin(rows.number)
-        )
+    def entered(rows: Table) -> dict[str, Value]:
+        return {"rows": rows.rows.sum(), "on": rows.on.min(), "hit": rows.hit.argmin(rows.on)}
+
+    def counted(entries: Table) -> Table:
         # a user whose first day in the period is too late has no earlier one that would count instead
-        return _hits(entries.mutate(asked=entries.number <= matured))
+        return _hits(entries.mutate(asked=entries.on <= matured))
 
-    return _shares(_everywhere(daily, first, last, by, counted, matures=after_days[1]))
+    entries = _by_user(daily, by, own, entered)
+    return _shares(_everywhere(entries, first, last, counted, matures=after_days[1]))
 
 
-def quantiles(rows: Table, first: dt.date, last: dt.date, quantile: float = 0.5, by: Sequence[str] = ()) -> Table:
+def quantiles(
+    rows: Table,
+    first: dt.date,
+    last: dt.date,
+    quantile: float = 0.5,
+    by: Sequence[str] = (),
+    own: Sequence[str] = (),  # noqa: ARG001 - rows are ranked, and not summed up by user
+) -> Table:
     """Give a quantile of the amounts of users' rows, between two of them by straight line; without an interval."""
     by_user = "user_id" in rows.columns
     within = _within(rows, first, last)
@@ -175,7 +205,7 @@ def quantiles(rows: Table, first: dt.date, last: dt.date, quantile: float = 0.5,
             ranked=rows.amount.cast("float64").quantile(quantile, where=_counts(rows, by_user=by_user)),
         )
 
-    found = _everywhere(within, first, last, by, ranked)
+    found = _everywhere(_placed(within, by), first, last, ranked)
     return _told(found, estimate=found.ranked)
 
 
@@ -185,29 +215,80 @@ def _within(rows: Table, first: dt.date, last: dt.date) -> Table:
     return within if "user_id" in rows.columns else within.mutate(user_id=ibis.null("string"))
 
 
-def _daily(rows: Table, first: dt.date, last: dt.date, by: Sequence[str]) -> Table:
+def _daily(rows: Table, first: dt.date, last: dt.date, by: Sequence[str], own: Sequence[str]) -> Table:
     """Sum rows up by user, day and dimensions, before they are counted by every period and dimension."""
     within = _within(rows, first, last)
-    return within.group_by(["user_id", "day", *by]).aggregate(rows=within.count(), amount=within.amount.sum())
+    sums = {"rows": within.count(), "amount": within.amount.sum()}
+    return within.group_by(_daily_key(by, own)).aggregate(**sums, **_kept(within, own))
 
 
-def _both(numerator: Table, denominator: Table, first: dt.date, last: dt.date, by: Sequence[str]) -> Table:
+def _daily_key(by: Sequence[str], own: Sequence[str]) -> list[str]:
+    return ["user_id", "day", *(name for name in by if name not in own)]
+
+
+def _kept(rows: Table, own: Sequence[str]) -> dict[str, Value]:
+    """Keep of a user's rows the dimensions that the user has one value of."""
+    return {name: rows[name].arbitrary() for name in own}
+
+
+def _both(
+    numerator: Table, denominator: Table, first: dt.date, last: dt.date, by: Sequence[str], own: Sequence[str]
+) -> Table:
     """Put the daily sums of two measures beside each other: rows of either (above, below) and of both, and amounts."""
-    above, below = (_daily(rows, first, last, by) for rows in (numerator, denominator))
-    where, none = ["user_id", "day", *by], ibis.literal(0, "int64")
+    above, below = (_within(rows, first, last) for rows in (numerator, denominator))
+    where, none, one = ["user_id", "day", *by], ibis.literal(0, "int64"), ibis.literal(1, "int64")
     parts = above.select(
-        *where, above="rows", below=none, numerator="amount", denominator=none.cast(below.amount.type())
-    ).union(
-        below.select(*where, above=none, below="rows", numerator=none.cast(above.amount.type()), denominator="amount")
-    )
+        *where, above=one, below=none, numerator="amount", denominator=none.cast(below.amount.type())
+    ).union(below.select(*where, above=none, below=one, numerator=none.cast(above.amount.type()), denominator="amount"))
     sums = ("above", "below", "numerator", "denominator")
-    both = parts.group_by(where).aggregate(**{name: parts[name].sum() for name in sums})
+    both = parts.group_by(_daily_key(by, own)).aggregate(
+        **{name: parts[name].sum() for name in sums}, **_kept(parts, own)
+    )
     return both.mutate(rows=both.above + both.below)
 
 
-def _user_sums(rows: Table, *names: str) -> Table:
-    """Sum columns up by user; nobody has a row of their own."""
-    return rows.group_by([*_HERE, "user_id"]).aggregate(**{name: rows[name].sum() for name in names})
+def _sums(*names: str) -> Callable[[Table], dict[str, Value]]:
+    return lambda rows: {name: rows[name].sum() for name in names}
+
+
+def _by_user(daily: Table, by: Sequence[str], own: Sequence[str], told: Callable[[Table], dict[str, Value]]) -> Table:
+    """Tell of each user, interval, period, dimension and value, what users did in it; nobody has a row of their own.
+
+    Args:
+        daily: Rows a user, day and dimensions that are not the user's own.
+        by: The dimensions.
+        own: Those of them that are the user's own: of them, one row a user and period tells all.
+        told: Aggregates of such rows.
+    """
+    others = [name for name in by if name not in own]
+    parts = []
+    for unit in UNITS:
+        rows = daily.mutate(number=_number(unit, daily))
+        once = rows.group_by(["number", "user_id"]).aggregate(**told(rows), **_kept(rows, own))
+        parts += [_placed_by(once, unit, name, by) for name in ("", *own)]
+        for name in others:
+            apart = rows.group_by(["number", "user_id", name]).aggregate(**told(rows))
+            parts.append(_placed_by(apart, unit, name, by))
+    return _union(parts)
+
+
+def _placed(rows: Table, by: Sequence[str]) -> Table:
+    """Repeat rows for every interval and dimension that they are in."""
+    placed = [rows.mutate(number=_number(unit, rows)) for unit in UNITS]
+    return _union(
+        [_placed_by(of_unit, unit, name, by) for unit, of_unit in zip(UNITS, placed, strict=True) for name in ("", *by)]
+    )
+
+
+def _placed_by(rows: Table, unit: Unit, name: str, by: Sequence[str]) -> Table:
+    value = rows[name] if name else ibis.literal("")
+    rest = [column for column in rows.columns if column not in {*_HERE, *by}]
+    here = {"interval": ibis.literal(unit), "number": rows.number, "dimension": ibis.literal(name), "value": value}
+    return rows.select(**here, **{column: rows[column] for column in rest})
+
+
+def _number(unit: Unit, rows: Table) -> Value:
+    return Period(unit).number(rows.day).cast("int64")
 
 
 def _people(sums: Table) -> dict[str, Value]:
@@ -222,11 +303,12 @@ def _counts(rows: Table, *, by_user: bool) -> BooleanValue:
     return rows.user_id.notnull() if by_user else ibis.literal(True)  # noqa: FBT003
 
 
-def _divided(both: Table, first: dt.date, last: dt.date, by: Sequence[str], *, by_user: bool) -> Table:
+def _divided(
+    both: Table, first: dt.date, last: dt.date, by: Sequence[str], own: Sequence[str], *, by_user: bool
+) -> Table:
     """Divide one sum by another, and put the delta method's interval around it where they are by user."""
 
-    def summed(rows: Table) -> Table:
-        sums = _user_sums(rows, "rows", "numerator", "denominator")
+    def summed(sums: Table) -> Table:
         counts = _counts(sums, by_user=by_user)
         found = sums.group_by(_HERE).aggregate(
             **_people(sums),
@@ -234,14 +316,16 @@ def _divided(both: Table, first: dt.date, last: dt.date, by: Sequence[str], *, b
         )
         return _with_squares(found, sums) if by_user else found.mutate(squares=ibis.null("float64"))
 
-    found = _everywhere(both, first, last, by, summed)
+    users = _by_user(both, by, own, _sums("rows", "numerator", "denominator"))
+    found = _everywhere(users, first, last, summed)
     above, below = (found[name].cast("float64").fill_null(0) for name in ("numerator", "denominator"))
     several = found.users / (found.users - 1).nullif(0)
     margin = ibis.literal(Z95) * (found.squares * several).sqrt() / below.nullif(0).abs()
     found = found.mutate(numerator=above, denominator=below, estimate=ratio(above, below), margin=margin)
     found = found.mutate(scale=ibis.greatest(found.estimate.abs(), found.margin))
     low, high = (rounded(found.estimate + side * found.margin, found.scale) for side in (-1, 1))
-    ends = _interval(found.estimate, low, high)
+    found = found.mutate(low=low, high=high)
+    ends = _interval(found.estimate, found.low, found.high)
     return _told(found, **{name: found[name] for name in ("numerator", "denominator", "estimate")}, **ends)
 
 
@@ -290,47 +374,25 @@ def _told(found: Table, **numbers: Value) -> Table:
 
 
 def _everywhere(
-    rows: Table,
-    first: dt.date,
-    last: dt.date,
-    by: Sequence[str],
-    answer: Callable[[Table], Table],
-    *,
-    matures: int = 0,
+    rows: Table, first: dt.date, last: dt.date, answer: Callable[[Table], Table], *, matures: int = 0
 ) -> Table:
     """Answer for each interval as a whole and by each dimension, and give every period a row.
 
-    Each of them is a query of its own: in one that repeats each row for all of them, they take three times as long.
-
     Args:
-        rows: Columns day, those of `by`, and what the answer needs.
+        rows: The columns of `_HERE`, and what the answer needs.
         first: The first day.
         last: The last day.
-        by: The dimensions.
-        answer: Given rows with the columns of `_HERE`, it returns one row for each of their values: with users, nobody,
-            and numbers.
+        answer: Given these rows, it returns one row for each value of `_HERE`: with users, nobody, and numbers.
         matures: How many days after its last one a period is complete.
     """
-    answers = []
-    for unit in UNITS:
-        number = Period(unit).number(rows.day).cast("int64")
-        for name in ("", *by):
-            value = rows[name] if name else ibis.literal("")
-            found = answer(rows.select(place=number, what=value, **{n: rows[n] for n in rows.columns if n not in by}))
-            told = [column for column in found.columns if column not in _HERE]
-            answers.append(
-                found.select(
-                    *told, interval=ibis.literal(unit), number="place", dimension=ibis.literal(name), value="what"
-                )
-            )
-    answered = _union(answers)
+    answered = answer(rows)
     spine = _union([_periods(unit, first, last, matures) for unit in UNITS])
     # there is a row for all even where nothing is answered
     values = spine.select(dimension=ibis.literal(""), value=ibis.literal(""))
     values = values.union(answered.select("dimension", "value")).distinct()
-    every = spine.cross_join(values).left_join(answered, ["interval", "number", "dimension", "value"])
+    every = spine.cross_join(values).left_join(answered, _HERE)
     counts = {name: every[name].cast("int64").fill_null(0) for name in ("users", "nobody")}
-    others = [column for column in told if column not in counts]
+    others = [column for column in answered.columns if column not in {*_HERE, *counts}]
     return every.select(*PLACE, "complete", *others, **counts)
 
 

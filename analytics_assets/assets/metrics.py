@@ -126,7 +126,8 @@ def _values(metric: Metric, tables: Mapping[str, Table], days: Days) -> Table:
         "quantile": functools.partial(metrics.quantiles, quantile=metric.quantile),
     }
     rows = [measured_rows(measure, metric, tables, by=metric.dimensions) for measure in measures(metric)]
-    return kinds[metric.kind](*rows, days.first, days.last, by=metric.dimensions)
+    own = [name for name in metric.dimensions if name.startswith(USER)]
+    return kinds[metric.kind](*rows, days.first, days.last, by=metric.dimensions, own=own)
 
 
 def measured_rows(
