@@ -14,8 +14,10 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from analytics_assets.assets.catalog import resolve
 from analytics_assets.automation.alert_words import written
 from analytics_assets.automation.alerting import Book, Evaluation, Run, observe
+from analytics_assets.automation.jobs import weekly_tables
 from analytics_assets.contracts import (
     activity,
     baselines,
@@ -45,6 +47,7 @@ from analytics_assets.project.conditions import Question
 from analytics_assets.project.experiments import Amendment, Guardrail, Measured, Plan, Primary
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import ColumnMapping, Feed, Project, ProjectFile, Source
+from analytics_assets.project.operations import Daily
 from analytics_assets.project.plans import State
 from analytics_assets.project.quality import AcceptedDays, Quality
 from analytics_assets.project.shop import (
@@ -97,8 +100,8 @@ OF_THE_SHOP: dict[type[BaseModel], str] = {
 @pytest.mark.parametrize(
     "model",
     [
-        ProjectFile, Customers, Forecasts, Marketing, Control, Quality, AcceptedDays, Source, Feed, ColumnMapping,
-        Question,
+        ProjectFile, Customers, Forecasts, Marketing, Control, Quality, AcceptedDays, Daily, Source, Feed,
+        ColumnMapping, Question,
     ],
 )  # fmt: skip
 def test_every_key_of_a_project_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
@@ -281,6 +284,13 @@ def test_the_settings_of_alerts_are_documented_in_their_own_words(name: str) -> 
     field = Settings.model_fields[name]
     default = str(field.default).lower()
     assert f"| `ANALYTICS_{name.upper()}` | `{default}` | {field.description} |" in ALERTS
+
+
+def test_the_daily_run_is_documented_with_its_sensors_and_weekly_tables() -> None:
+    project = load_project(ROOT / "analytics_assets/shop", {})
+    page = (ROOT / "docs/daily.md").read_text()
+    for name in [*weekly_tables(resolve(project)), "new_files", "late_rows", "dead_runs", "alerts"]:
+        assert f"`{name}`" in page, name
 
 
 def test_every_kind_of_problem_is_documented() -> None:
