@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analytics_assets.assets.drawing import ChartAsset, chart_family, picture
 from analytics_assets.charts import funnels as drawn
+from analytics_assets.charts.house import duration
 from analytics_assets.project.model import Project
 from analytics_assets.project.questions import Funnel
 
@@ -25,8 +26,7 @@ def funnel_charts(project: Project) -> Iterator[ChartAsset]:
 
 
 def _charts(name: str, asked: Funnel) -> Iterator[ChartAsset]:
-    words = {"units": f"{asked.unit}s", "first": asked.steps[0].called, "last": asked.steps[-1].called}
-    own = f"funnel_{name}"
+    own, words = f"funnel_{name}", _words(asked)
     if asked.intervals:
         finest = next(interval for interval in ("day", "week", "month") if interval in asked.intervals)
 
@@ -34,6 +34,27 @@ def _charts(name: str, asked: Funnel) -> Iterator[ChartAsset]:
             return _by_period(funnel, finest, len(asked.steps))
 
         yield picture(drawn.conversion, by_period, f"{own}_conversion", name, {**words, "interval": finest}, funnel=own)
+    yield picture(drawn.steps, _steps, f"{own}_steps", name, words, funnel=own)
+    yield picture(drawn.times, _times, f"{own}_times", name, words, funnel=own, times=f"{own}_times")
+    for breakdown in asked.broken_down():
+        by = breakdown.by
+
+        def values(friction: Table, by: str = by) -> Table:
+            return _values(friction, by)
+
+        called = f"{own}_by_{breakdown.column.removeprefix('by_')}"
+        yield picture(drawn.breakdown, values, called, name, {**words, "by": by}, friction=f"{own}_friction")
+
+
+def _words(asked: Funnel) -> dict[str, str]:
+    """Say of a question what its charts are to say."""
+    window = "" if asked.window is None else duration(asked.window.total_seconds())
+    return {
+        "units": f"{asked.unit}s",
+        "first": asked.steps[0].called,
+        "last": asked.steps[-1].called,
+        "window": window,
+    }
 
 
 def _by_period(funnel: Table, interval: str, last: int) -> Table:
@@ -42,3 +63,24 @@ def _by_period(funnel: Table, interval: str, last: int) -> Table:
         entered=rows.matured.max(where=rows.step == 1).fill_null(0),
         converted=rows.matured.max(where=rows.step == last).fill_null(0),
     )
+
+
+def _whole(funnel: Table) -> Table:
+    return funnel.filter(funnel.interval == "all", funnel.dimension == "")
+
+
+def _steps(funnel: Table) -> Table:
+    rows = _whole(funnel)
+    return rows.select("step", "name", "matured", came=rows.matured + rows.drop_off)
+
+
+def _times(funnel: Table, times: Table) -> tuple[Table, Table]:
+    rows = _whole(funnel).filter(lambda funnel: funnel.step > 1)
+    quantiles = {f"q{part}": rows[f"seconds_from_entry_q{part}"] for part in (25, 50, 75, 90)}
+    last = times.filter(times.step == times.step.max())
+    return rows.select("step", "name", **quantiles), last.select("step", "bin", "seconds", "units")
+
+
+def _values(friction: Table, by: str) -> Table:
+    rows = friction.filter(friction.dimension == by)
+    return rows.select("value", "step", "name", "came", "went_on", "rate_of_others", "significant", "lost")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 AMBER, SKY, GREY, DARK, PALE = "#E69F00", "#56B4E9", "#666666", "#222222", "#E3E3E3"
+MUTED = "#8C8C8C"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, GREY)
 """Okabe and Ito's, in the order in which they are used; the last is for what is not in front."""
 
@@ -240,8 +241,8 @@ _SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 def number(value: float, digits: int = 3) -> str:
     """Write a number for people, in about three digits.
 
-    >>> [number(value) for value in (0, 7, 12.345, 1234, 45_678, 1.5e6, 2.5e18, -0.00123, float("nan"))]
-    ['0', '7', '12.3', '1,234', '45.7k', '1.5M', '2.5e+18', '-0.00123', 'n/a']
+    >>> [number(value) for value in (0, 7, 12.345, 1234, 45_678, 456_789, 1.5e6, 2.5e18, -0.00123, float("nan"))]
+    ['0', '7', '12.3', '1,234', '45,678', '457k', '1.5M', '2.5e+18', '-0.00123', 'n/a']
     """
     if value is None or not math.isfinite(value):
         return "n/a"
@@ -252,7 +253,7 @@ def number(value: float, digits: int = 3) -> str:
 def _number(value: float, digits: int) -> str:
     if value >= 1e15:
         return f"{value:.{digits - 1}g}"
-    if value >= 10_000:
+    if value >= 100_000:
         for place, (scale, letter) in enumerate(_SCALES):
             if value >= scale * 0.99995:
                 told = f"{value / scale:.{digits}g}"
@@ -342,6 +343,44 @@ def as_days(axes: Axes, days: Iterable[Any]) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
+def wide_enough(axes: Axes, days: Any) -> None:  # noqa: ANN401 - an array of days
+    """Give days on the x axis their room: little beside them, and around a single one enough to stand free."""
+    import numpy as np
+
+    told = np.asarray(days, dtype="datetime64[s]")
+    first, last = told.min(), told.max()
+    room = max((last - first) * 0.012, np.timedelta64(12, "h")) if first < last else np.timedelta64(3, "D")
+    axes.set_xlim(first - room, last + room)
+
+
+_TIMES = (
+    1,
+    5,
+    15,
+    60,
+    300,
+    900,
+    3600,
+    6 * 3600,
+    86_400,
+    3 * 86_400,
+    7 * 86_400,
+    30 * 86_400,
+    90 * 86_400,
+    365 * 86_400,
+)
+
+
+def time_ticks(axes: Axes, low: float, high: float, most: int = 6) -> None:
+    """Write the ticks of a logarithmic x axis in seconds as stretches of time that people use."""
+    from matplotlib.ticker import NullLocator
+
+    told: list[float] = [seconds for seconds in _TIMES if low <= seconds <= high] or [low, high]
+    told = told[:: math.ceil(len(told) / most)]
+    axes.set_xticks(told, labels=[duration(seconds) for seconds in told])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 @dataclass(frozen=True)
 class End:
     """Name a line at its end.
@@ -388,7 +427,15 @@ def label_ends(axes: Axes, ends: Sequence[End], *, size: float = 11.0, height: f
             va="center",
             ha="left",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": end.colour, "lw": 0.7, "alpha": 0.6, "shrinkA": 1, "shrinkB": 1},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": end.colour,
+                "lw": 0.7,
+                "alpha": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 1,
+                "relpos": (0, 0.5),
+            },
         )
 
 
@@ -417,6 +464,24 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     for place, value in zip(order, moved, strict=True):
         found[place] = value
     return found
+
+
+def records(frame: pd.DataFrame) -> list[Any]:
+    """Return the rows of a frame, each with its values under the names of the columns."""
+    return list(frame.itertuples(index=False))
+
+
+def beside(axes: Axes, text: str, at: tuple[Any, Any], points: tuple[float, float] = (5, 0), **style: Any) -> None:  # noqa: ANN401
+    """Write a text so many points to the right of and above a place in the data."""
+    told = {"va": "center", "size": 10, "annotation_clip": False, **style}
+    axes.annotate(text, at, xytext=points, textcoords="offset points", **told)
+
+
+def halo(width: float = 3.0) -> list[Any]:
+    """Return the effect that keeps letters readable on lines: a white rim."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground="white")]
 
 
 def largest(frame: pd.DataFrame, name: str, value: str, most: int, others: str = "{} more") -> pd.DataFrame:

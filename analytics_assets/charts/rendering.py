@@ -52,13 +52,14 @@ def preview(png: bytes, most: int = PREVIEW_BYTES) -> bytes:
     from PIL import Image
 
     full = Image.open(io.BytesIO(png)).convert("RGB")
-    made = b""
+    made = png
     for width in _PREVIEW_WIDTHS:
-        size = (width, max(1, round(full.height * width / full.width)))
-        small = full.resize(size, Image.Resampling.LANCZOS).quantize(_COLOURS, dither=Image.Dither.NONE)
-        written = io.BytesIO()
-        small.save(written, format="png", optimize=True)
-        made = written.getvalue()
-        if len(made) <= most:
-            break
+        small = full.resize((width, max(1, round(full.height * width / full.width))), Image.Resampling.LANCZOS)
+        # few colours take a third of the room; this way of choosing them keeps those of small things
+        for shown in (small, small.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)):
+            written = io.BytesIO()
+            shown.save(written, format="png", optimize=True)
+            made = written.getvalue()
+            if len(made) <= most:
+                return made
     return made
