@@ -64,6 +64,7 @@ def cohorts(about: About, cells: pd.DataFrame) -> Figure:
     """
     told = cells.dropna(subset=["cohort", "period", "users"])
     told = told[(told.period > 0) & (told.period <= _MOST_PERIODS) & (told.users > 0)]
+    told = told[told.retained.isna() | told.retained.between(0, told.users)]
     told = told.drop_duplicates(["cohort", "period"])
     rows = sorted(told.cohort.unique())[-_MOST_COHORTS:]
     told = told[told.cohort.isin(rows)]
@@ -135,7 +136,9 @@ def retention(about: About, curve: pd.DataFrame) -> Figure:
         curve: dimension, value, period, period_to, users, rate, low, high.
     """
     told = curve.dropna(subset=["period", "rate", "low", "high"])
-    told = told[(told.period > 0) & told[["rate", "low", "high"]].map(math.isfinite).all(axis=1)]
+    told = told[
+        (told.period > 0) & (told.low >= 0) & (told.low <= told.rate) & (told.rate <= told.high) & (told.high <= 1)
+    ]
     everybody = told[told.dimension == ""].drop_duplicates("period").sort_values("period")
     if everybody.empty:
         raise NotEnoughError("no cohort has had the time to come back")
@@ -145,7 +148,7 @@ def retention(about: About, curve: pd.DataFrame) -> Figure:
     title = f"{share(first.rate)} are there {labels[int(first.period)]} {unit} after their first"
     if last.period > first.period:
         title += f", {share(last.rate)} after {labels[int(last.period)]}"
-    values = told[told.dimension != ""]
+    values = told[(told.dimension != "") & told.period.isin(everybody.period)]
     kept = values.groupby("value").users.max().sort_values(ascending=False, kind="stable").index[:_MOST_CURVES].tolist()
     says = f"Cohorts that had the time to come back, weighted by their size; bands: {LEVEL}. "
     if kept:
@@ -215,15 +218,13 @@ def actives(about: About, days: pd.DataFrame) -> Figure:
     upper.set_ylim(0, float(told.mau.max()) * 1.08)
     upper.set_ylabel("active users")
     as_numbers(upper)
-    label_ends(upper, ends, height=2.2)
+    label_ends(upper, ends)
     if len(sticky):
         running = sticky.stickiness.rolling(7, min_periods=1).mean()
         lower.plot(sticky.day, sticky.stickiness, color=MUTED, lw=0.8, alpha=0.7)
         lower.plot(sticky.day, running, color=DARK, marker="o" if len(sticky) == 1 else None)
         lower.set_ylim(0, float(sticky.stickiness.max()) * 1.15 or 1.0)
-        label_ends(
-            lower, [End(sticky.day.iloc[-1], float(running.iloc[-1]), share(float(running.iloc[-1])), DARK)], height=1.0
-        )
+        label_ends(lower, [End(sticky.day.iloc[-1], float(running.iloc[-1]), share(float(running.iloc[-1])), DARK)])
     else:
         lower.set_ylim(0, 1)
         lower.text(
@@ -329,14 +330,14 @@ def features(about: About, hours: pd.DataFrame, features: pd.DataFrame) -> Figur
     left.grid(visible=False)
     left.spines[:].set_visible(False)
     left.tick_params(length=0, labelcolor=DARK)
-    named = features.assign(feature=features.feature.map(lambda name: short(name, 16)))
-    bars = largest(named.groupby("feature", as_index=False)[["uses"]].sum(), "feature", "uses", _MOST_FEATURES)
+    used = features[features.uses > 0].groupby("feature", as_index=False, dropna=False)[["uses"]].sum()
+    bars = largest(used, "feature", "uses", _MOST_FEATURES)
     for place, row in enumerate(records(bars)):
-        right.barh(place, row.uses, color=GREY if row.feature.endswith(" more") else BLUE, height=0.66)
+        right.barh(place, row.uses, color=GREY if str(row.feature).endswith(" more") else BLUE, height=0.66)
         beside(right, number(float(row.uses)), (float(row.uses), place))
-    right.set_yticks(range(len(bars)), bars.feature)
+    right.set_yticks(range(len(bars)), [short(name, 16) for name in bars.feature])
     right.set_ylim(len(bars) - 0.4, -0.6)
-    right.set_xlim(0, float(bars.uses.max()) * 1.35 or 1.0)
+    right.set_xlim(0, (float(bars.uses.max()) if len(bars) else 1.0) * 1.35)
     right.set_xticks([])
     right.set_xlabel("uses")
     right.grid(visible=False)

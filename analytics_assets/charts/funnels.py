@@ -124,7 +124,8 @@ def steps(about: About, steps: pd.DataFrame) -> Figure:
         about: What it is of; `words` say the `units` and the `window`.
         steps: step, name, matured, came: how many reached the step, and the one before; those whose window has closed.
     """
-    told = steps.dropna(subset=["step", "matured"]).sort_values("step")
+    told = steps.dropna(subset=["step", "matured"]).drop_duplicates("step").sort_values("step")
+    told = told[told.matured >= 0]
     if told.empty or not told.matured.iloc[0] > 0:
         raise NotEnoughError("nobody entered whose window has closed")
     left_out = max(0, len(told) - _MOST_STEPS)
@@ -148,7 +149,7 @@ def steps(about: About, steps: pd.DataFrame) -> Figure:
             axes.hlines(place, low, high, color=DARK, lw=2)
         end = max(rate, high if place else 0)
         beside(axes, share(rate), (end, place), (7, 0), weight="bold", size=13)
-        beside(axes, number(many), (end, place), (72, 0), color=GREY, size=11.5)
+        beside(axes, number(many), (end, place), (18 + 9 * len(share(rate)), 0), color=GREY, size=11.5)
         if place and came[place] > 0:
             on, low, high = _rate(min(many, came[place]), came[place])
             told_on = f"{share(on)} go on  ({range_of(low, high, share)})"
@@ -200,7 +201,7 @@ def breakdown(about: About, values: pd.DataFrame) -> Figure:
     told = told[(told.came > 0) & (told.went_on >= 0) & (told.went_on <= told.came)]
     if told.empty:
         raise NotEnoughError("nobody entered whose window has closed")
-    told = told.assign(value=told.value.map(lambda value: short(value, 20)))
+    told = told.drop_duplicates(["value", "step"])
     by, units = short(about.words.get("by", "value")), about.words.get("units", "units")
     told, order = _few_values(told)
     panels = _panels(told)
@@ -214,7 +215,7 @@ def breakdown(about: About, values: pd.DataFrame) -> Figure:
     ):
         _value_panel(axes, title, rows, order)
         if place == 0:
-            axes.set_yticks(range(len(order)), order)
+            axes.set_yticks(range(len(order)), [short(value, 20) for value in order])
             axes.tick_params(axis="y", labelcolor=DARK)
             axes.set_ylim(len(order) - 0.4, -0.6)
     return figure
@@ -231,7 +232,7 @@ def _few_values(told: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     kept = kept[: _MOST_VALUES - 1]
     rest = told[~told.value.isin(kept)]
     label = f"{rest.value.nunique():,} more"
-    pooled = rest.groupby(["step", "name"], dropna=False)[["came", "went_on"]].sum().reset_index()
+    pooled = rest.groupby("step", as_index=False).agg({"name": "first", "came": "sum", "went_on": "sum"})
     pooled = pooled.assign(value=label, significant=None, lost=math.nan, rate_of_others=math.nan)
     return pd.concat([told[told.value.isin(kept)], pooled.astype({"lost": float})], ignore_index=True), [*kept, label]
 
@@ -259,7 +260,7 @@ def _value_panel(axes: Axes, title: str, rows: pd.DataFrame, order: list[str]) -
     ends = []
     untested = DARK if title == _ALL_STEPS else MUTED
     for row in records(rows):
-        place = order.index(str(row.value))
+        place = order.index(row.value)
         rate, low, high = _rate(float(row.went_on), float(row.came))
         colour = untested if row.significant is not True else ORANGE if row.lost > 0 else BLUE
         axes.hlines(place, low, high, color=colour, lw=2.4)
@@ -283,7 +284,7 @@ def _worst_value(told: pd.DataFrame, by: str) -> str:
         return f"No {by} is told apart from the others at any step"
     (worst,) = records(worse.nlargest(1, "lost"))
     others = f", against {share(worst.rate_of_others)} elsewhere" if math.isfinite(worst.rate_of_others) else ""
-    return f"{worst.value} loses most at {short(worst.name)}: {share(worst.went_on / worst.came)} go on{others}"
+    return f"{short(worst.value)} loses most at {short(worst.name)}: {share(worst.went_on / worst.came)} go on{others}"
 
 
 @drawing("Time to convert")
@@ -296,7 +297,7 @@ def times(about: About, quantiles: pd.DataFrame, bins: pd.DataFrame) -> Figure:
         bins: step, bin, seconds, units: stretches of time since the entry, of the last step that was reached.
     """
     told = quantiles.dropna(subset=["step", "q25", "q50", "q75", "q90"]).sort_values("step").tail(_MOST_STEPS)
-    told = told[(told[["q25", "q50", "q75", "q90"]] >= 0).all(axis=1)]
+    told = told[(told.q25 >= 0) & (told.q25 <= told.q50) & (told.q50 <= told.q75) & (told.q75 <= told.q90)]
     if told.empty:
         raise NotEnoughError("nobody has reached the second step")
     units, last = about.words.get("units", "units"), records(told)[-1]

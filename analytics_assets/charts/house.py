@@ -41,6 +41,7 @@ _LEADING = 1.28
 _POINTS = 72.0
 _STYLE = Path(__file__).with_name("style.mplstyle")
 _DRAWS = "drawing_shows"
+_END = "the end of a line"
 
 _lock = threading.RLock()
 
@@ -80,21 +81,38 @@ Drawing = Callable[..., "Figure"]
 
 
 def drawing(shows: str) -> Callable[[Drawing], Drawing]:
-    """Declare a drawing: it is drawn in the house style, and where it has too little to draw the sheet says so."""
+    """Declare a drawing: it is drawn in the house style, and where it has too little to draw the sheet says so.
+
+    It is given its frames with missing values in the place of infinite ones.
+    """
 
     def declare(function: Drawing) -> Drawing:
         @functools.wraps(function)
         def drawn(about: About, *frames: pd.DataFrame) -> Figure:
             with styled():
                 try:
-                    return function(about, *frames)
+                    return settled(function(about, *map(_finite, frames)))
                 except NotEnoughError as error:
-                    return nothing(about, shows, str(error))
+                    return settled(nothing(about, shows, str(error)))
 
         setattr(drawn, _DRAWS, shows)
         return drawn
 
     return declare
+
+
+def _finite(frame: pd.DataFrame) -> pd.DataFrame:
+    floats = [name for name in frame.columns if frame[name].dtype.kind == "f"]
+    return frame.assign(**{name: frame[name].where(frame[name].abs() < math.inf) for name in floats})
+
+
+def settled(figure: Figure) -> Figure:
+    """Lay a figure out, once: what draws it afterwards draws it as it is."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        _part_labels(axes)
+    return figure
 
 
 def shows(draw: Drawing) -> str:
@@ -375,8 +393,12 @@ def time_ticks(axes: Axes, low: float, high: float, most: int = 6) -> None:
     """Write the ticks of a logarithmic x axis in seconds as stretches of time that people use."""
     from matplotlib.ticker import NullLocator
 
-    told: list[float] = [seconds for seconds in _TIMES if low <= seconds <= high] or [low, high]
-    told = told[:: math.ceil(len(told) / most)]
+    told: list[float] = []
+    apart = math.log(high / low) / most if high > low > 0 else 0.0
+    for seconds in (seconds for seconds in _TIMES if low <= seconds <= high):
+        if not told or math.log(seconds / told[-1]) >= apart:
+            told.append(seconds)
+    told = told or [low]
     axes.set_xticks(told, labels=[duration(seconds) for seconds in told])
     axes.xaxis.set_minor_locator(NullLocator())
 
@@ -398,34 +420,33 @@ class End:
     colour: str
 
 
-def label_ends(axes: Axes, ends: Sequence[End], *, size: float = 11.0, height: float = 3.6) -> None:
+def label_ends(axes: Axes, ends: Sequence[End], *, size: float = 11.0) -> None:
     """Name lines at their right ends instead of in a legend; labels that would overlap are moved apart.
 
-    The limits of the y axis are to be set before.
+    The limits of the axes are to be set before.
 
     Args:
         axes: Where the lines are.
         ends: The ends.
         size: Of the letters, in points.
-        height: About how high the axes are, in inches.
     """
     low, high = axes.get_ylim()
-    told = [end for end in ends if math.isfinite(end.value)]
-    if not told or high <= low:
-        return
-    own = [min(max((end.value - low) / (high - low), 0.0), 1.0) for end in told]
-    for end, place, moved in zip(told, own, spread(own, size * 1.25 / _POINTS / height), strict=True):
+    for end in ends:
+        if not math.isfinite(end.value) or high <= low:
+            continue
+        place = min(max((end.value - low) / (high - low), 0.0), 1.0)
         axes.annotate(
             end.text,
             xy=(end.at, low + place * (high - low)),
             xycoords="data",
-            xytext=(1.02, moved),
+            xytext=(1.02, place),
             textcoords="axes fraction",
             color=end.colour,
             size=size,
             weight="bold",
             va="center",
             ha="left",
+            label=_END,
             annotation_clip=False,
             arrowprops={
                 "arrowstyle": "-",
@@ -437,6 +458,19 @@ def label_ends(axes: Axes, ends: Sequence[End], *, size: float = 11.0, height: f
                 "relpos": (0, 0.5),
             },
         )
+
+
+def _part_labels(axes: Axes) -> None:
+    """Move the labels of line ends apart, now that it is known how high the axes are."""
+    from matplotlib.text import Annotation, Text
+
+    labels = [told for told in axes.texts if isinstance(told, Annotation) and told.get_label() == _END]
+    if len(labels) > 1:
+        # the extent of an annotation holds its line too
+        gap = max(Text.get_window_extent(label).height for label in labels) / axes.bbox.height
+        own = [float(label.xyann[1]) for label in labels]
+        for label, moved in zip(labels, spread(own, gap), strict=True):
+            label.xyann = (label.xyann[0], moved)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
@@ -473,7 +507,7 @@ def records(frame: pd.DataFrame) -> list[Any]:
 
 def beside(axes: Axes, text: str, at: tuple[Any, Any], points: tuple[float, float] = (5, 0), **style: Any) -> None:  # noqa: ANN401
     """Write a text so many points to the right of and above a place in the data."""
-    told = {"va": "center", "size": 10, "annotation_clip": False, **style}
+    told = {"va": "center", "size": 10, **style}
     axes.annotate(text, at, xytext=points, textcoords="offset points", **told)
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS = 8
 _MOST_NODES = 7
+_LETTERS = 92
+"""How many letters of a name fit beside each other over all columns."""
 _GAP = 0.035
 _BAR = 0.045
 """Half the width of a node, where columns are 1 apart."""
@@ -69,7 +71,7 @@ def flows(about: About, edges: pd.DataFrame) -> Figure:
     ends = bool(about.words.get("end"))
     steps = sorted({int(step) for step in told.step})
     steps = steps[-(_MOST_COLUMNS - 1) :] if ends else steps[: _MOST_COLUMNS - 1]
-    told = _few_nodes(told[told.step.isin(steps)])
+    told = _few_nodes(told[told.step.isin(steps)], letters=int(_LETTERS / (len(steps) + 1)))
     says = "A bar is an event with the sessions that are there at a step, a band those that go on from it to the next. "
     says += (
         "Where no band leaves a bar, sessions end, or go on beyond what is shown. All are counted, so without interval."
@@ -111,11 +113,14 @@ def _pooled(name: str) -> bool:
     return name.endswith(" more") or name.startswith("(other")
 
 
-def _few_nodes(told: pd.DataFrame) -> pd.DataFrame:
+def _few_nodes(told: pd.DataFrame, letters: int) -> pd.DataFrame:
     """Keep the events with most sessions at each step; the others become one."""
     import pandas as pd
 
-    told = told.assign(step=told.step.astype(int), source=told.source.map(_named), target=told.target.map(_named))
+    def named(name: object) -> str:
+        return short(name, min(letters, 20))
+
+    told = told.assign(step=told.step.astype(int), source=told.source.map(named), target=told.target.map(named))
     at = pd.concat(
         [
             told.rename(columns={"source": "name"})[["step", "name", "sessions"]],
@@ -136,10 +141,6 @@ def _few_nodes(told: pd.DataFrame) -> pd.DataFrame:
     told["source"] = [shown(step, name) for step, name in zip(told.step, told.source, strict=True)]
     told["target"] = [shown(step + 1, name) for step, name in zip(told.step, told.target, strict=True)]
     return told.groupby(["step", "source", "target"], as_index=False)[["sessions"]].sum()
-
-
-def _named(name: object) -> str:
-    return short(name, 18)
 
 
 def _nodes(told: pd.DataFrame) -> dict[tuple[int, str], _Node]:

@@ -39,8 +39,6 @@ class Picture:
 def render(figure: Figure) -> Picture:
     """Turn a figure into bytes."""
     with styled():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # it is laid out: what follows draws it as it is
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", metadata={"Software": None})
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
