@@ -63,6 +63,7 @@ def test_imports_point_downward(capsys):
         ("yaml", {"project"}),
         ("click", {"cli"}),
         ("rich", {"console"}),
+        ("matplotlib", {"charts"}),
     ],
 )
 def test_a_package_is_known_in_its_own_room_alone(package, rooms):
@@ -99,6 +100,8 @@ HEAVY = {"duckdb", "deltalake", "pandas", "matplotlib", "statsmodels", "scipy"}
     [
         ("analytics_assets.definitions", HEAVY),
         ("analytics_assets.cli", HEAVY | {"dagster", "ibis", "rich"}),
+        ("analytics_assets.assets.funnel_charts", HEAVY),
+        ("analytics_assets.charts.funnels", HEAVY | {"dagster", "ibis"}),
         ("analytics_assets.contracts.star", HEAVY | {"dagster", "ibis"}),
     ],
 )

@@ -69,10 +69,10 @@ def launched(ui: Ui) -> dict[str, Any]:
 def test_tables_are_shown_in_groups_with_descriptions_and_schemas(launched: dict[str, Any]) -> None:
     groups = {node["groupName"] for node in launched.values()}
     marts = {"activity", "paths", "sums", "sales", "customers", "forecasts", "marketing"}
-    assert groups == {"raw", "staged", "dimensions", "facts", *marts, "release"}
+    assert groups == {"raw", "staged", "dimensions", "facts", *marts, "release", "charts"}
     for name, node in launched.items():
-        if name == "exports":
-            continue  # it is files, and no table
+        if name == "exports" or node["groupName"] == "charts":
+            continue  # they are files, and no table
         assert "**Grain**" in node["description"], name
         if name != "release":
             assert "dagster/column_schema" in {entry["label"] for entry in node["metadataEntries"]}, name
@@ -82,7 +82,9 @@ def test_a_run_from_the_ui_shows_row_counts_sql_time_and_version(launched: dict[
     for name, node in launched.items():
         (materialization,) = node["assetMaterializations"]
         labels = {entry["label"] for entry in materialization["metadataEntries"]}
-        if name not in {"release", "exports"}:
+        if node["groupName"] == "charts":
+            assert labels >= {"preview", "png", "svg", "rows", "release"}, name
+        elif name not in {"release", "exports"}:
             assert labels >= {"dagster/row_count", "lake_version", "sql", "seconds", "engine_seconds"}, name
 
 

@@ -32,6 +32,7 @@ from analytics_assets.charts.house import (
     drawing,
     label_ends,
     largest,
+    many,
     number,
     records,
     share,
@@ -78,16 +79,14 @@ def cohorts(about: About, cells: pd.DataFrame) -> Figure:
     back = float(first.retained.sum() / first.users.sum())
     size = float(over.groupby("cohort").users.max().median())
     low, high = wilson(round(back * size), round(size)) or (0.0, 1.0)
-    title = f"{share(back)} of those who began in a {unit} are there {labels[int(first.period.iloc[0])]} {unit} later"
+    title = f"{share(back)} of those who began in a {unit} are there {_after(labels, first.period.iloc[0], unit)} later"
     says = (
         f"In percent. A row: who began in a {unit}, and how many they are; a column: how many {unit}s later. Hatched: "
     )
     says += f"not over yet. The {LEVEL} of a cell of {number(size)} users: about ±{50 * (high - low):.2g} points."
     figure = sheet(about, title, says, height=max(HEIGHT, 2.35 + 0.235 * len(rows)))
     axes = figure.subplots()
-    top = float(over.rate.quantile(0.98)) or 1.0
-    for row in records(told):
-        _cell(axes, row, columns.index(row.period), rows.index(row.cohort), top)
+    _cells(axes, told, over, columns, rows)
     sizes = told.groupby("cohort").users.max()
     axes.set_yticks(range(len(rows)), [f"{row:%Y-%m-%d}   {number(float(sizes[row])):>6}" for row in rows])
     axes.set_xticks(range(len(columns)), [labels[int(column)] for column in columns])
@@ -112,19 +111,35 @@ def _period_labels(cells: pd.DataFrame) -> dict[int, str]:
     return labels
 
 
-def _cell(axes: Axes, row: Any, x: int, y: int, top: float) -> None:  # noqa: ANN401 - a row
+def _after(labels: dict[int, str], period: float, unit: str) -> str:
+    return f"{labels[int(period)]} {unit}{'' if period == 1 else 's'}"
+
+
+def _cells(axes: Axes, told: pd.DataFrame, over: pd.DataFrame, columns: list[Any], rows: list[Any]) -> None:
+    """Colour the cells that are over, with their percent, and hatch the others."""
     import matplotlib as mpl
+    import numpy as np
+    from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
-    place = (x - 0.5, y - 0.5)
-    if row.complete is not True or not math.isfinite(row.rate):
-        axes.add_patch(Rectangle(place, 1, 1, facecolor="#F6F6F6", edgecolor="#C8C8C8", hatch="////", lw=0))
-        axes.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor="white", lw=1.2))
-        return
-    colour = mpl.colormaps["Blues"](0.05 + 0.9 * min(max(row.rate / top, 0.0), 1.0))
-    axes.add_patch(Rectangle(place, 1, 1, facecolor=colour, edgecolor="white", lw=1.2))
-    told = f"{100 * row.rate:.0f}" if row.rate >= 0.0995 else f"{100 * row.rate:.1f}"
-    axes.text(x, y, told, ha="center", va="center", size=9, color="white" if dark(colour) else DARK)
+    rates = np.full((len(rows), len(columns)), np.nan)
+    for row in records(over):
+        rates[rows.index(row.cohort), columns.index(row.period)] = row.rate
+    top = float(np.nanquantile(rates, 0.98)) or 1.0
+    colours = mpl.colormaps["Blues"](0.05 + 0.9 * np.clip(rates / top, 0, 1))
+    open_yet = [
+        Rectangle((x - 0.5, y - 0.5), 1, 1)
+        for y, x in sorted({(rows.index(row.cohort), columns.index(row.period)) for row in records(told)})
+        if np.isnan(rates[y, x])
+    ]
+    axes.add_collection(PatchCollection(open_yet, facecolor="#F6F6F6", edgecolor="#C8C8C8", hatch="////", lw=0))
+    colours[np.isnan(rates)] = 0
+    edges = np.arange(len(columns) + 1) - 0.5, np.arange(len(rows) + 1) - 0.5
+    axes.pcolormesh(*edges, colours, edgecolors="white", lw=1.2)
+    for y, x in zip(*np.nonzero(~np.isnan(rates)), strict=True):
+        rate = float(rates[y, x])
+        shown = f"{100 * rate:.0f}" if rate >= 0.0995 else f"{100 * rate:.1f}"
+        axes.text(x, y, shown, ha="center", va="center", size=9, color="white" if dark(colours[y, x]) else DARK)
 
 
 @drawing("Retention curve")
@@ -145,7 +160,7 @@ def retention(about: About, curve: pd.DataFrame) -> Figure:
     unit, by = about.words.get("period", "period"), short(about.words.get("by", ""))
     labels = _period_labels(everybody)
     first, last = records(everybody)[0], records(everybody)[-1]
-    title = f"{share(first.rate)} are there {labels[int(first.period)]} {unit} after their first"
+    title = f"{share(first.rate)} are there {_after(labels, first.period, unit)} after their first"
     if last.period > first.period:
         title += f", {share(last.rate)} after {labels[int(last.period)]}"
     values = told[(told.dimension != "") & told.period.isin(everybody.period)]
@@ -196,7 +211,7 @@ def actives(about: About, days: pd.DataFrame) -> Figure:
     begins = told.day.iloc[0]
     full = told[(told.day - begins).dt.days >= _MONTH - 1]
     sticky = full[full.stickiness.between(0, 1)]
-    title = f"{number(last.mau)} users were active in the last {_MONTH} days"
+    title = f"{many(last.mau, 'users')} active in the last {_MONTH} days"
     if len(full) > _MONTH and full.mau.iloc[-1 - _MONTH] > 0:
         change = last.mau / full.mau.iloc[-1 - _MONTH] - 1
         title += f", {'up' if change >= 0 else 'down'} {share(abs(change))}"
@@ -256,15 +271,15 @@ def lifecycle(about: About, periods: pd.DataFrame) -> Figure:
     told = told.sort_values("period").tail(120)
     if told.empty:
         raise NotEnoughError("nobody has been active yet")
-    unit = str(told.interval.iloc[0])
+    unit = next((unit for unit in ("day", "week", "month") if (told.interval == unit).all()), "period")
     over = told[told.complete == True]  # noqa: E712 - a column of objects
-    title = f"New, returning and lost users by {short(unit)}"
+    title = f"New, returning and lost users by {unit}"
     if len(over):
         last = records(over)[-1]
         came, went = last.new + last.resurrecting, -last.dormant
         when = f"in the {unit} of {last.period:%Y-%m-%d}" if unit != "day" else f"on {last.period:%Y-%m-%d}"
-        title = f"{number(came)} users came or came back, {number(went)} stayed away {when}"
-    says = f"Above: who is there, by what they did in the {short(unit)} before; beneath: who was there then, not now. "
+        title = f"{many(came, 'users')} came or came back, {number(went)} stayed away {when}"
+    says = f"Above: who is there, by what they did in the {unit} before; beneath: who was there then, not now. "
     says += "Everybody is counted, so without interval. Pale: not over yet."
     figure = sheet(about, title, says)
     axes = figure.subplots()
@@ -323,7 +338,8 @@ def features(about: About, hours: pd.DataFrame, features: pd.DataFrame) -> Figur
     figure = sheet(about, title, says)
     left, right = figure.subplots(1, 2, width_ratios=(2.1, 1))
     left.imshow(uses, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
-    left.text(hour, day, number(float(uses.max())), ha="center", va="center", size=8.5, color="white")
+    most = number(float(uses.max()), 2)
+    left.text(hour, day, most if len(most) < 6 else "", ha="center", va="center", size=8.5, color="white")
     left.set_yticks(range(7), _WEEKDAYS)
     left.set_xticks(range(0, 24, 3), [f"{at}:00" for at in range(0, 24, 3)])
     left.set_xlabel("hour of the day")
@@ -336,7 +352,7 @@ def features(about: About, hours: pd.DataFrame, features: pd.DataFrame) -> Figur
         right.barh(place, row.uses, color=GREY if str(row.feature).endswith(" more") else BLUE, height=0.66)
         beside(right, number(float(row.uses)), (float(row.uses), place))
     right.set_yticks(range(len(bars)), [short(name, 16) for name in bars.feature])
-    right.set_ylim(len(bars) - 0.4, -0.6)
+    right.set_ylim(max(len(bars), 5) - 0.4, -0.6)
     right.set_xlim(0, (float(bars.uses.max()) if len(bars) else 1.0) * 1.35)
     right.set_xticks([])
     right.set_xlabel("uses")

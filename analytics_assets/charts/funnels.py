@@ -24,8 +24,8 @@ from analytics_assets.charts.house import (
     beside,
     drawing,
     duration,
-    halo,
     label_ends,
+    many,
     number,
     range_of,
     records,
@@ -71,24 +71,24 @@ def conversion(about: About, periods: pd.DataFrame) -> Figure:
     recent, before = _pooled(told.tail(counted)), told.iloc[-2 * counted : -counted]
     steps = f"from {short(about.words.get('first', 'the first step'))} to {short(about.words.get('last', 'the last'))}"
     title = f"{share(recent[0])} of {about.words.get('units', 'units')} came {steps}"
-    of = f"{counted} {interval}s" if counted > 1 else interval
+    of = many(counted, interval)
     says = f"In the {of} to {told.period.iloc[-1]:%Y-%m-%d}: {LEVEL} {range_of(*recent[1:], share)}"
     says += f"; in the {of} before: {share(_pooled(before)[0])}. " if len(before) == counted else ". "
     smoothed = _SMOOTHED[interval]
-    many = len(told) > _MANY
+    dense = len(told) > _MANY
     says += f"A dot is a {interval} of entry, its whisker the {LEVEL}. "
-    says += f"The line takes {smoothed} {interval}s together, the band is its {LEVEL}. " if many else ""
+    says += f"The line takes {smoothed} {interval}s together, the band is its {LEVEL}. " if dense else ""
     says += "Only entries whose window has closed."
 
     figure = sheet(about, title, says)
     axes = figure.subplots()
     x = told.period.to_numpy()
     own = np.array([_rate(*row) for row in zip(told.converted, told.entered, strict=True)])
-    faint = 0.3 if many else 1.0
-    axes.vlines(x, own[:, 1], own[:, 2], color=BLUE, alpha=faint * 0.6, lw=1.0 if many else 1.6)
-    axes.plot(x, own[:, 0], "o", color=BLUE, alpha=faint, ms=3 if many else 6, mew=0)
+    faint = 0.3 if dense else 1.0
+    axes.vlines(x, own[:, 1], own[:, 2], color=BLUE, alpha=faint * 0.6, lw=1.0 if dense else 1.6)
+    axes.plot(x, own[:, 0], "o", color=BLUE, alpha=faint, ms=3 if dense else 6, mew=0)
     shown = own
-    if many:
+    if dense:
         sums = told[["converted", "entered"]].rolling(smoothed, min_periods=smoothed).sum().dropna()
         shown = np.array([_rate(*row) for row in zip(sums.converted, sums.entered, strict=True)])
         at = x[-len(shown) :]
@@ -133,32 +133,30 @@ def steps(about: About, steps: pd.DataFrame) -> Figure:
     units, entered = about.words.get("units", "units"), float(told.matured.iloc[0])
     names = [short(name) for name in told["name"]]
     reached, came = told.matured.to_numpy(float), told.came.to_numpy(float)
-    says = (
-        f"A bar is the share of the {number(entered)} {units} that entered{_within(about)}, its whisker the {LEVEL}. "
-    )
+    says = f"A bar is the share of the {many(entered, units)} that entered{_within(about)}, its whisker the {LEVEL}. "
     says += f"The first {_MOST_STEPS} of {_MOST_STEPS + left_out} steps. " if left_out else ""
     says += "Only those whose window has closed."
     figure = sheet(about, _where_lost(names, reached, came, units), says, height=max(HEIGHT, 2.2 + 0.62 * len(told)))
     axes = figure.subplots()
     places = range(len(told))
     worst = _worst(reached, came)
-    for place, many in zip(places, reached, strict=True):
-        rate, low, high = _rate(min(many, entered), entered)
+    for place, here in zip(places, reached, strict=True):
+        rate, low, high = _rate(min(here, entered), entered)
         axes.barh(place, rate, height=0.62, color=ORANGE if place == worst else BLUE, alpha=0.9)
         if place:
             axes.hlines(place, low, high, color=DARK, lw=2)
         end = max(rate, high if place else 0)
         beside(axes, share(rate), (end, place), (7, 0), weight="bold", size=13)
-        beside(axes, number(many), (end, place), (18 + 9 * len(share(rate)), 0), color=GREY, size=11.5)
+        beside(axes, number(here), (end, place), (18 + 9 * len(share(rate)), 0), color=GREY, size=11.5)
         if place and came[place] > 0:
-            on, low, high = _rate(min(many, came[place]), came[place])
+            on, low, high = _rate(min(here, came[place]), came[place])
             told_on = f"{share(on)} go on  ({range_of(low, high, share)})"
             axes.text(
                 0.0, place - 0.5, f" \u25be {told_on}", va="center", size=10, color=ORANGE if place == worst else GREY
             )
     axes.set_yticks(list(places), names)
     axes.tick_params(axis="y", labelsize=12, labelcolor=DARK)
-    axes.set_ylim(len(told) - 0.5, -0.6)
+    axes.set_ylim(max(len(told), 3) - 0.5, -0.6)
     axes.set_xlim(0, 1.24)
     axes.set_xticks([])
     axes.grid(visible=False)
@@ -173,7 +171,7 @@ def _within(about: About) -> str:
 def _worst(reached: np.ndarray, came: np.ndarray) -> int | None:
     """Return the step before which most are lost; None where none is."""
     lost = [
-        (float(before - many), -place) for place, (many, before) in enumerate(zip(reached, came, strict=True)) if place
+        (float(before - here), -place) for place, (here, before) in enumerate(zip(reached, came, strict=True)) if place
     ]
     most = max((one for one in lost if math.isfinite(one[0])), default=(0.0, 0))
     return -most[1] if most[0] > 0 else None
@@ -182,7 +180,7 @@ def _worst(reached: np.ndarray, came: np.ndarray) -> int | None:
 def _where_lost(names: list[str], reached: np.ndarray, came: np.ndarray, units: str) -> str:
     worst = _worst(reached, came)
     if len(names) == 1:
-        return f"{number(float(reached[0]))} {units} entered at {names[0]}"
+        return f"{many(float(reached[0]), units)} entered at {names[0]}"
     if worst is None:
         return f"Nobody is lost between {names[0]} and {names[-1]}"
     lost = 1 - reached[worst] / came[worst]
@@ -265,7 +263,7 @@ def _value_panel(axes: Axes, title: str, rows: pd.DataFrame, order: list[str]) -
         colour = untested if row.significant is not True else ORANGE if row.lost > 0 else BLUE
         axes.hlines(place, low, high, color=colour, lw=2.4)
         axes.plot(rate, place, "o", color=colour, ms=8)
-        beside(axes, share(rate), (high, place), path_effects=halo())
+        beside(axes, share(rate), (high, place), bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.5})
         ends += [low, high]
     axes.axvline(rows.went_on.sum() / rows.came.sum(), color="#999999", lw=1, zorder=0)
     room = max(max(ends) - min(ends), 0.02)

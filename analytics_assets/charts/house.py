@@ -245,12 +245,24 @@ def short(name: object, most: int = 26) -> str:
     """
     if name is None or name != name:  # noqa: PLR0124 - a missing value is not itself
         return "(unknown)"
-    told = "".join(" " if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} else c for c in str(name)[:4000])
+    kinds = [(letter, unicodedata.category(letter)) for letter in str(name)[:4000]]
+    told = "".join(" " if kind in {"Cc", "Cs", "Zl", "Zp"} else letter for letter, kind in kinds if kind != "Cf")
     told = " ".join(told.split())
-    if len(told) <= most:
-        return told or "(empty)"
-    head = most // 2
-    return f"{told[:head].rstrip()}…{told[len(told) - (most - head - 1) :].lstrip()}"
+    if len(told) > most:
+        head = most // 2
+        told = f"{told[:head].rstrip()}…{told[len(told) - (most - head - 1) :].lstrip()}"
+    # in a sentence, a name that is read from right to left must not turn what follows it
+    turned = any(unicodedata.bidirectional(letter) in {"R", "AL"} for letter in told)
+    return f"\N{FIRST STRONG ISOLATE}{told}\N{POP DIRECTIONAL ISOLATE}" if turned else told or "(empty)"
+
+
+def many(value: float, unit: str) -> str:
+    """Write how many of a unit there are.
+
+    >>> many(1, "week"), many(12345, "users"), many(1, "users")
+    ('1 week', '12,345 users', '1 user')
+    """
+    return f"{number(value)} {unit.removesuffix('s')}{'' if value == 1 else 's'}"
 
 
 _SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
@@ -291,7 +303,7 @@ def share(value: float, digits: int = 1) -> str:
     """
     if value is None or not math.isfinite(value):
         return "n/a"
-    percent = value * 100
+    percent = value * 100 + 0.0
     if percent == round(percent) or abs(percent) >= 1000:
         return f"{percent:,.0f} %"
     return f"{percent:.{digits}f} %" if abs(percent) >= 0.1 else f"{percent:.2g} %"
@@ -547,5 +559,5 @@ def dark(colour: Any) -> bool:  # noqa: ANN401 - whatever Matplotlib takes for a
     """Say whether white letters are the readable ones on a colour."""
     from matplotlib.colors import to_rgb
 
-    red, green, blue = to_rgb(colour)
+    red, green, blue = to_rgb(tuple(colour) if not isinstance(colour, str) else colour)
     return bool(0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.3)

@@ -13,6 +13,7 @@ from analytics_assets.charts.house import styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 PREVIEW_BYTES = 70_000
 """Most bytes of a preview: as base64, with its words, it stays below 100 KB."""
@@ -37,27 +38,40 @@ class Picture:
 
 
 def render(figure: Figure) -> Picture:
-    """Turn a figure into bytes."""
+    """Turn a figure into bytes. Matplotlib's `savefig` would draw it twice for each kind of file."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from PIL.Image import fromarray
+
     with styled():
-        png, svg = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", metadata={"Software": None})
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(png.getvalue(), svg.getvalue(), preview(png.getvalue()))
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        drawn = fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        svg, dpi = io.BytesIO(), figure.dpi
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
+        figure.dpi = dpi  # which an SVG sets to points
+        FigureCanvasAgg(figure)
+    return Picture(_png(drawn), svg.getvalue(), preview(drawn))
 
 
-def preview(png: bytes, most: int = PREVIEW_BYTES) -> bytes:
-    """Make a PNG smaller until it has few enough bytes."""
-    from PIL import Image
+def _png(image: Image) -> bytes:
+    written = io.BytesIO()
+    image.save(written, format="png", compress_level=6)
+    return written.getvalue()
 
-    full = Image.open(io.BytesIO(png)).convert("RGB")
-    made = png
+
+def preview(image: Image, most: int = PREVIEW_BYTES) -> bytes:
+    """Make a picture smaller until its PNG has few enough bytes."""
+    from PIL.Image import Dither, Quantize, Resampling
+
+    made = b""
     for width in _PREVIEW_WIDTHS:
-        small = full.resize((width, max(1, round(full.height * width / full.width))), Image.Resampling.LANCZOS)
-        # few colours take a third of the room; this way of choosing them keeps those of small things
-        for shown in (small, small.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)):
-            written = io.BytesIO()
-            shown.save(written, format="png", optimize=True)
-            made = written.getvalue()
-            if len(made) <= most:
-                return made
+        small = image.resize((width, max(1, round(image.height * width / image.width))), Resampling.LANCZOS)
+        made = _png(small)
+        if len(made) > most:
+            # few colours take a third of the room; this way of choosing them keeps those of small things
+            made = _png(small.quantize(_COLOURS, Quantize.MAXCOVERAGE, dither=Dither.NONE))
+        if len(made) <= most:
+            break
     return made

@@ -72,11 +72,13 @@ def frames(chart: ChartAsset, world: str) -> list[pd.DataFrame]:
     return [WORLDS[world](schema) for schema in schemas(chart.name)]
 
 
-def _frame(schema: Any, rows: int, strings: Made, numbers: Made, *, nulls: float = 0.0, seed: int = 1) -> pd.DataFrame:
-    chance = np.random.default_rng(seed)
+def _frame(
+    schema: Any, rows: int, strings: Made, numbers: Made, *, nulls: float = 0.0, grow: float = 0.0
+) -> pd.DataFrame:
+    chance = np.random.default_rng(1)
     columns = {}
-    for name, kind in schema.items():
-        columns[name] = _column(chance, name, kind, rows, strings, numbers)
+    for place, (name, kind) in enumerate(schema.items()):
+        columns[name] = _column(chance, name, kind, rows, strings, lambda *of, place=place: numbers(*of) + place * grow)
         if nulls:
             columns[name] = columns[name].mask(pd.Series(chance.random(rows) < nulls))
     return pd.DataFrame(columns)
@@ -145,6 +147,9 @@ WORLDS: dict[str, Callable[[Any], pd.DataFrame]] = {
     "awkward names": lambda schema: _frame(schema, 60, lambda _, row: AWKWARD[row % 5], _amount),
     "huge numbers": lambda schema: _frame(schema, 60, _few, _huge),
     "numbers of either sign": lambda schema: _frame(schema, 60, _few, _either),
+    "each column more than the one before": lambda schema: _frame(schema, 8, _few, _share, grow=1.0),
+    "each column less than the one before": lambda schema: _frame(schema, 8, _few, lambda *_: 100.0, grow=-1.0),
+    "shares that grow by column": lambda schema: _frame(schema, 8, _few, lambda *_: 0.0, grow=0.04),
     "infinite numbers": lambda schema: _frame(schema, 12, _few, lambda _, row: ENDLESS[row % 3]),
     "many rows": lambda schema: _frame(schema, 5000, _few, _amount),
 }
