@@ -69,11 +69,12 @@ def rfm(about: About, segments: pd.DataFrame, scores: pd.DataFrame, cells: pd.Da
     (most, *_) = records(told.sort_values(["revenue", "segment"], ascending=[False, True]))
     title = f"{short(most.segment)}: {share(most.customers / everybody)} of customers"
     title += f", who bring {share(most.revenue / revenue)} of revenue" if revenue > 0 else ""
-    says = f"{number(everybody)} customers, {money(revenue, about.currency)}. Scores: how recently (R), how often "
-    says += "(F) and for how much they bought; 5 is the best fifth. A dot: customers alike, its colour the segment "
-    says += "that most of them are in. Everybody is counted, so without interval."
+    says = (
+        f"{number(everybody)} customers, {money(revenue, about.currency)}. Scores: how recently (R) and how often (F) "
+    )
+    says += "they bought. A dot: customers alike, its colour their commonest segment. All are counted: no interval."
     figure = sheet(about, title, says, height=8.6)
-    upper, lower = figure.subplots(2, 2, height_ratios=(1, 1.15))
+    upper, lower = figure.subplots(2, 2, height_ratios=(1, 1.15), gridspec_kw={"hspace": 0.06})
     shown, colours = _few_segments(told), _colours(told)
     paints = [colours.get(row.segment, MUTED) for row in shown]
     labels = [f"{number(row.customers)}  ({share(row.customers / everybody)})" for row in shown]
@@ -178,7 +179,7 @@ def migration(about: About, moves: pd.DataFrame, places: pd.DataFrame) -> Figure
     before = told.groupby("from_segment").customers.sum()
     after = told.groupby("to_segment").customers.sum()
     says = "From row to column: percent of the row, and customers; framed: stayed; empty: nobody. Scores are "
-    says += "relative: one can move because of what others do. Everybody is counted, so without interval."
+    says += "relative: one can move because of what others do. All are counted: no interval."
     figure = sheet(about, _largest_move(told, before, when), says, height=max(HEIGHT, 2.5 + 0.47 * len(sources)))
     left, right = figure.subplots(1, 2, width_ratios=(2.5, 1))
     for row in records(told):
@@ -276,7 +277,7 @@ def lorenz(about: About, curve: pd.DataFrame, concentration: pd.DataFrame) -> Fi
     half = share(sums.half_of_revenue)
     title = f"{half} of customers bring half of the revenue; the top 10 % bring {share(sums.top_decile_share)}"
     says = f"{number(sums.customers)} customers, {money(sums.revenue, about.currency)}. Gini: 0 where all spend "
-    says += "alike, near 1 where one spends all. Everybody is counted, so without interval."
+    says += "alike, near 1 where one spends all. All are counted: no interval."
     if math.isfinite(sums.negative) and sums.negative > 0:
         says += f" Left out: {number(sums.negative)} with revenue below zero."
     figure = sheet(about, title, says)

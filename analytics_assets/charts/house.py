@@ -220,7 +220,7 @@ def wrapped(figure: Figure, text: str, size: float, weight: str, width: float, l
 
     done: list[str] = []
     line = ""
-    words = text.split()
+    words = text.replace(" %", "\N{NO-BREAK SPACE}%").split(" ")
     for place, word in enumerate(words):
         longer = f"{line} {word}".strip()
         if fits(longer):

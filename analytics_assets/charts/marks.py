@@ -106,7 +106,9 @@ def log_ticks(axes: Axes, low: float, high: float, which: str = "y", most: int =
         told = [value for value in told if low * 0.999 <= value <= high * 1.001]
         if len(told) <= most:
             break
-    told = told[:: math.ceil(len(told) / most)] or [low]
+    if len(told) < 2:  # between two of them: the middle
+        told = [math.sqrt(low * high)]
+    told = told[:: math.ceil(len(told) / most)]
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_ticks(told, labels=[number(value) for value in told])
     axis.set_minor_locator(NullLocator())
