@@ -96,11 +96,11 @@ def _with_unit(told: str, about: About) -> str:
 
 
 def _few_segments(told: pd.DataFrame) -> list[Any]:
-    """Return segments from the best to the worst; of too many, those with most customers, and the others summed up."""
+    """Return segments from the best to the worst; of too many, those with most revenue, and the others summed up."""
     import pandas as pd
 
     if len(told) > _MOST_SEGMENTS:
-        ordered = told.sort_values(["customers", "segment"], ascending=[False, True])
+        ordered = told.sort_values(["revenue", "segment"], ascending=[False, True])
         kept, rest = ordered.head(_MOST_SEGMENTS - 1), ordered.iloc[_MOST_SEGMENTS - 1 :]
         summed: dict[str, Any] = {"segment": [f"{len(rest):,} more"], "place": [math.inf]}
         summed |= {name: [rest[name].sum()] for name in ("customers", "revenue")}

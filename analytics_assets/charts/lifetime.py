@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_COHORTS = 18
+_WIDE = 4  # letters of a tick of which ten do not fit
 _BOTH = ["orders", "expected_orders"]
 _BESIDE = 0.13  # how far dots stand beside each other
 _LEAST = 0.02  # of customers, who are left out at the lower end of the picture
@@ -152,7 +153,9 @@ def calibration(about: About, groups: pd.DataFrame, weeks: pd.DataFrame) -> Figu
 
 
 def _groups(axes: Axes, told: pd.DataFrame) -> None:
-    x = told.repeat_orders.to_numpy(float)
+    import numpy as np
+
+    x = np.arange(len(told), dtype=float)
     number_of = told.customers.to_numpy(float)
     came, expected = told.orders.to_numpy(float) / number_of, told.expected_orders.to_numpy(float) / number_of
     half = Z95 * told.spread.to_numpy(float) / number_of**0.5
@@ -163,8 +166,9 @@ def _groups(axes: Axes, told: pd.DataFrame) -> None:
     top = max(float((came + half).max()), float(expected.max()))
     axes.set_ylim(0, top * 1.12 or 1.0)
     axes.set_xlim(x[0] - 0.6, x[-1] + 0.6)
-    shown = x[:: math.ceil(len(x) / 10)]
-    axes.set_xticks(shown, [f"{number(at)}+" if at == _AND_MORE else number(at) for at in shown])
+    labels = [f"{number(before)}{'+' * (before == _AND_MORE)}" for before in told.repeat_orders]
+    step = math.ceil(len(x) / (10 if max(map(len, labels)) < _WIDE else 5))
+    axes.set_xticks(x[::step], labels[::step])
     axes.set_xlabel("orders after the first, before the holdout")
     axes.set_title("Orders of a customer in the holdout")
     as_numbers(axes)

@@ -55,8 +55,9 @@ def returns(about: About, campaigns: pd.DataFrame) -> Figure:
     told = told[told.spend > 0].sort_values(["spend", "campaign_id"], ascending=[False, True])
     if told.empty:
         raise NotEnoughError("no campaign has cost anything")
-    says = f"Net revenue, not profit, per {about.currency or 'unit'} of spend. Naive: all on its days. Attributed: by touches, "
-    says += "alike; line: first to last touch alone. Incremental: what would not have come without it, by comparison "
+    unit = about.currency or "unit"
+    says = f"Net revenue, not profit, per {unit} of spend. Naive: all on its days. Attributed: by touches, alike; "
+    says += "line: first to last touch alone. Incremental: what would not have come without it, by comparison "
     says += f"with a control, and its {LEVEL}; orange: below the spend, blue: above."
     left_out = len(told) - _MOST_CAMPAIGNS
     rows = records(told.head(_MOST_CAMPAIGNS))
@@ -94,15 +95,15 @@ def _paid_back(told: pd.DataFrame) -> str:
         return f"Of none of {len(told)} campaigns it is known what came because of it"
     more, less = int((known.low > 1).sum()), int((known.high < 1).sum())
     credited = finite(known, "attributed_linear").attributed_linear
-    title = (
-        f"{number(more) if more else 'None'} of {len(known)} campaigns with a control is shown to bring back its spend"
-    )
+    shown = f"{number(more) if more else 'None'} of {len(known)} campaigns with a control"
+    title = f"{shown} {'are' if more > 1 else 'is'} shown to bring back {'their' if more > 1 else 'its'} spend"
     title += f", {number(less)} not to" if less else ""
     return title + (f"; attribution says {int((credited > 1).sum())} did" if len(credited) else "")
 
 
 def _models(axes: Axes, rows: Sequence[Any]) -> None:
-    """Add how far the models of credit differ, and the number of the linear one."""
+    """Add how far the models of attribution differ, and the number of the linear one."""
+    most = 0.0
     for place, row in enumerate(rows):
         known = [row.attributed_first, row.attributed_last, row.attributed_linear]
         known = [value for value in known if math.isfinite(value)]
@@ -110,7 +111,9 @@ def _models(axes: Axes, rows: Sequence[Any]) -> None:
             beside(axes, "none", (0, place), size=10.5, color=GREY)
             continue
         axes.hlines(place, min(known), max(known), color=DARK, lw=1.6)
+        most = max(most, *known)
         beside(axes, number(row.attributed_linear), (max(*known, 0.0), place), size=10.5)
+    axes.set_xlim(right=max(most * 1.42, axes.get_xlim()[1]))
 
 
 def _because(axes: Axes, rows: Sequence[Any]) -> None:

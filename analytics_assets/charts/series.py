@@ -47,6 +47,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONG_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MOST_NAMED = 12
 _MOST_LANES = 12
+_TIMES = 10  # from so many on a multiple is told as one, and not in percent
 _ROOM = 0.17  # of the axis, for the words beside a day
 _MULTIPLICATIVE = "multiplicative"
 
@@ -62,10 +63,10 @@ def _writes(factors: bool, about: About) -> Callable[[float], str]:  # noqa: FBT
     return _signed if factors else lambda value: f"{'+' if value > 0 else ''}{money(value, about.currency)}"
 
 
-def _above(values: pd.Series, by: float) -> float:
-    """Return where an axis ends that leaves room above the largest value."""
-    top = float(values.max())
-    return top * by if top > 0 else 1.0
+def _above(axes: Axes, values: pd.Series) -> None:
+    """Leave room for words above the largest value."""
+    low, top = axes.get_ylim()[0], float(values.max())
+    axes.set_ylim(top=top + 0.24 * (top - low) if top > low else low + 1)
 
 
 @drawing("What daily revenue is made of")
@@ -86,7 +87,7 @@ def decomposition(about: About, days: pd.DataFrame, weekdays: pd.DataFrame, name
     week = finite(weekdays, "weekday", "effect", "low", "high").drop_duplicates("weekday")
     week = week[week.weekday.isin(range(1, 8))].sort_values("weekday")
     special = finite(named, "effect", "low", "high").dropna(subset=["holiday"]).drop_duplicates("holiday")
-    figure = sheet(about, _made_of(told, week, factors, about), _read_as(factors), height=8.2)
+    figure = sheet(about, _made_of(told, week, factors, about), _read_as(factors))
     grid = figure.add_gridspec(3, 2, width_ratios=(1.6, 1), hspace=0.05, wspace=0.03)
     right = grid[:, 1].subgridspec(2, 1, height_ratios=(1, 1.35), hspace=0.06)
     upper = figure.add_subplot(grid[0, 0])
@@ -103,9 +104,9 @@ def decomposition(about: About, days: pd.DataFrame, weekdays: pd.DataFrame, name
     lower.plot(x[own], told.remainder[own], **dot)
     lower.set_title("Remainder" + (", as a factor" if factors else ""))
     for axes in (upper, middle):
-        axes.set_ylim(bottom=min(0.0, float(finite(told, "trend").trend.min())))
+        axes.set_ylim(bottom=min(0.0, float(told[["trend", "observed"]].min().min())))
         axes.tick_params(labelbottom=False)
-    upper.set_ylim(top=_above(told.observed, 1.22))
+    _above(upper, told.observed)
     for axes in (upper, middle, lower):
         axes.locator_params(axis="y", nbins=4)
         as_numbers(axes)
@@ -203,7 +204,7 @@ def forecast(
     title = title if len(told) > 1 else f"{told.day.iloc[0]:%Y-%m-%d} is expected to bring about {about_so}"
     if len(before) >= 2 * len(told) and (past := float(before.observed.tail(len(told)).mean())) > 0:
         title += f", {_signed(mean / past - 1)} on the last {len(told)}"
-    figure = sheet(about, title, _how_good(told, accuracy, about), height=7.6)
+    figure = sheet(about, title, _how_good(told, accuracy, about))
     upper, lower = figure.subplots(2, 1, height_ratios=(1.25, 1))
     _fan(upper, told, before, about)
     _before(lower, backtest, accuracy, about)
@@ -251,15 +252,17 @@ def _fan(axes: Axes, told: pd.DataFrame, before: pd.DataFrame, about: About) -> 
         ("high_80", "80 % of days", "#B9602F"),
         ("forecast", "middle", ORANGE),
     )
-    label_ends(axes, [End(x[-1], float(getattr(last, name)), said, colour) for name, said, colour in words], height=2.6)
+    label_ends(axes, [End(x[-1], float(getattr(last, name)), said, colour) for name, said, colour in words])
+    low, high = axes.get_xlim()
     for row in records(told):
         if isinstance(row.named, str) and row.named:
+            at = (axes.convert_xunits(row.day) - low) / (high - low)
             axes.annotate(
                 short(row.named, 18),
                 (row.day, row.high_95),
                 xytext=(0, 4),
                 textcoords="offset points",
-                ha="center",
+                ha="left" if at < _ROOM else "right" if at > 1 - _ROOM else "center",
                 size=9,
                 color=GREY,
             )
@@ -292,7 +295,7 @@ def _before(axes: Axes, backtest: pd.DataFrame, accuracy: pd.DataFrame, about: A
     as_numbers(axes)
     last = records(told)[-1]
     words = ((last.actual, "came", BLUE), (last.forecast, "forecast", ORANGE))
-    label_ends(axes, [End(last.day, float(value), said, colour) for value, said, colour in words], height=1.9)
+    label_ends(axes, [End(last.day, float(value), said, colour) for value, said, colour in words])
 
 
 @drawing("Days whose revenue stands out")
@@ -310,7 +313,7 @@ def anomalies(about: About, days: pd.DataFrame, flagged: pd.DataFrame, judged: p
     if told.empty:
         raise NotEnoughError("no day has eight weeks before it to be judged by")
     out = told[told.is_anomaly == True]  # noqa: E712 - a column of objects
-    lanes = _lanes(flagged, judged)
+    lanes = _lanes(flagged[flagged.day.between(told.day.min(), told.day.max())], judged)
     says = "Band: ordinary days, by the eight weeks before each. Days with a name are not judged. "
     says += _by_chance(judged, len(out) + sum(map(len, lanes.values())))
     figure = sheet(
@@ -330,7 +333,7 @@ def anomalies(about: About, days: pd.DataFrame, flagged: pd.DataFrame, judged: p
     as_numbers(upper)
     last = records(told)[-1]
     words = ((last.observed, "observed", BLUE), (last.expected, "expected", GREY))
-    label_ends(upper, [End(x[-1], float(value), said, colour) for value, said, colour in words], height=3.0)
+    label_ends(upper, [End(x[-1], float(value), said, colour) for value, said, colour in words])
     apart = (out.observed - out.expected).abs().sort_values(ascending=False, kind="stable")
     _name_days(upper, out.loc[apart.index], lambda row: f"{row.day:%b %d}  {_against(row)}")
     if lanes:
@@ -351,7 +354,10 @@ def _with_gaps(days: pd.DataFrame) -> pd.DataFrame:
 
 def _against(row: Any) -> str:  # noqa: ANN401 - a row
     """Say how far a day is from what was expected."""
-    return _signed(row.observed / row.expected - 1) if row.expected > 0 else number(row.observed)
+    if not row.expected > 0:
+        return number(row.observed)
+    times = row.observed / row.expected
+    return f"{number(round(times))} times" if times >= _TIMES else _signed(times - 1)
 
 
 def _stands_out(out: pd.DataFrame, days: int, about: About) -> str:
