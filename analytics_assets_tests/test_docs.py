@@ -314,7 +314,7 @@ def test_the_messages_in_the_documents_are_what_slack_gets(tmp_path: Path) -> No
     day = Days(dt.date(2025, 3, 1), dt.date(2025, 3, 1))
     stopped = Run("4f1c", "daily", "failure", day, evaluations=(seen,), failures={"fact_sales": "not published"})
     passed = Evaluation("fact_sales", "keys", passed=True)
-    mended = Run("77", "daily", "success", day, evaluations=(passed,), released=True)
+    mended = Run("77d0", "daily", "success", day, evaluations=(passed,), released=True)
     _, notices = observe(Book(), [stopped, mended], AT)
     project = Project(name="shop", first_day=day.first, owners=["team:sales"], folder=tmp_path, sources={})
     told = [slack_document(written(notice, project, Settings.model_fields["ui_url"].default)) for notice in notices]

@@ -313,8 +313,8 @@ def alert_sensor(graph: Graph, project: Project, settings: Settings) -> dg.Senso
         finally:
             at_work.release()
         return dg.SkipReason(
-            f"{len(state.book.open)} open problems, {len(state.outbox.waiting)} messages on their way, "
-            f"{len(state.outbox.undelivered)} not delivered"
+            f"open problems: {len(state.book.open)}, messages on their way: {len(state.outbox.waiting)}, "
+            f"given up: {len(state.outbox.undelivered)}"
         )
 
     return alerts

@@ -81,9 +81,7 @@ def written(notice: Notice, project: Project, ui_url: str) -> Message:
     lines = [*_happened(notice), *(_details(problem) if ongoing else ())]
     if owners and ongoing:
         lines.append(f"Owner: {', '.join(owners)}")
-    links = []
-    if problem.run_id:
-        links.append(("Run", f"{ui_url.rstrip('/')}/runs/{problem.run_id}"))
+    run_id = notice.by or problem.run_id
     return Message(
         id=notice.id,
         at=notice.at,
@@ -95,13 +93,13 @@ def written(notice: Notice, project: Project, ui_url: str) -> Message:
         lines=tuple(map(clean, lines)),
         samples=tuple(map(clean, problem.samples[:_MAX_SAMPLES])) if ongoing else (),
         advice=advice(problem) if ongoing else (),
-        links=tuple(links),
+        links=(("Run", f"{ui_url.rstrip('/')}/runs/{run_id}"),) if run_id else (),
         fields={
             "problem": problem.key,
             "asset": problem.asset,
             "check": problem.check if problem.kind == "check" else "",
             "days": str(problem.days),
-            "run_id": problem.run_id,
+            "run_id": run_id,
             "owners": ", ".join(owners),
             "opened": problem.opened.isoformat(),
         },

@@ -88,6 +88,7 @@ class Notice:
         id: The message's id, which depends on the problem and the change alone.
         answers: The id of the message that opened the problem; empty where this is it.
         staying: Of a warning that ended: days that failed and were not computed again.
+        by: The run that ended it; empty where it was none.
     """
 
     change: Change
@@ -96,6 +97,7 @@ class Notice:
     id: str
     answers: str = ""
     staying: DaySet = field(default_factory=DaySet)
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -286,8 +288,10 @@ class _Writer:
         self.excused, self.count = book.excused, book.count
         self.notices: list[Notice] = []
         self._now, self._name = now, name
+        self._run_id = ""
 
     def learn(self, observation: Observation) -> None:
+        self._run_id = observation.run_id if isinstance(observation, Run) else ""
         match observation:
             case Run():
                 self._learn_run(observation)
@@ -323,7 +327,7 @@ class _Writer:
     def _over(self, problem: Problem, change: Change = "recovered", staying: DaySet | None = None) -> None:
         del self.open[problem.key]
         self.ended.append(Ended(problem, change, self._now))
-        self._notice(change, problem, staying)
+        self._notice(change, problem, staying, self._run_id if change == "recovered" else "")
 
     def _news(self, problem: Problem) -> None:
         self.count += 1
@@ -331,9 +335,10 @@ class _Writer:
         self.ended.append(Ended(problem, "told", self._now))
         self._notice("told", problem)
 
-    def _notice(self, change: Change, problem: Problem, staying: DaySet | None = None) -> None:
+    def _notice(self, change: Change, problem: Problem, staying: DaySet | None = None, by: str = "") -> None:
         first = "" if change in {"opened", "told"} else self._id("opened", problem)
-        self.notices.append(Notice(change, problem, self._now, self._id(change, problem), first, staying or DaySet()))
+        told = self._id(change, problem)
+        self.notices.append(Notice(change, problem, self._now, told, first, staying or DaySet(), by))
 
     def _id(self, change: Change, problem: Problem) -> str:
         told = "|".join([self._name, problem.key, str(problem.number), problem.opened.isoformat(), change])

@@ -22,6 +22,7 @@ from analytics_assets.automation.runtime import open_lake
 from analytics_assets.contracts.audit import Finding
 from analytics_assets.contracts.star import FACT_SALES
 from analytics_assets.contracts.verdicts import EXPERIMENT_VERDICTS
+from analytics_assets.definitions import build_definitions
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
 from analytics_assets.lake.releases import Computed, commit_release
@@ -162,11 +163,12 @@ def test_a_failing_check_is_told_once_with_all_a_person_needs_and_its_recovery_o
     run_of(bench, Days(day("03-01"), day("03-01")))
     tick(bench)
     assert len(receiver.got) == 1
-    run_of(bench, Days(day("03-02"), day("03-02")))
+    mended = run_of(bench, Days(day("03-02"), day("03-02")))
     for _ in range(3):
         tick(bench)
     assert told(receiver) == ["opened check:fact_sales:keys", "recovered check:fact_sales:keys"]
     assert receiver.got[1].document["answers"] == said["id"]
+    assert receiver.got[1].document["run_id"] == mended.run_id
     assert state_of(bench).book.open == {}
 
 
@@ -534,8 +536,15 @@ def test_dagster_calls_the_sensor(bench: Workshop, receiver: HttpReceiver) -> No
     context = dg.build_sensor_context(instance=bench.instance)
     skipped = sensor(context)
     assert isinstance(skipped, dg.SkipReason)
-    assert skipped.skip_message == "1 open problems, 0 messages on their way, 0 not delivered"
+    assert skipped.skip_message == "open problems: 1, messages on their way: 0, given up: 0"
     assert told(receiver) == ["opened run:weekly"]
+
+
+@pytest.mark.parametrize(("automation", "status"), [(True, "RUNNING"), (False, "STOPPED")])
+def test_the_sensor_begins_as_the_settings_say(bench: Workshop, automation: bool, status: str) -> None:
+    settings = bench.settings.model_copy(update={"automation": automation})
+    sensors = build_definitions(bench.project, settings).sensors or ()
+    assert [s.default_status.name for s in sensors if s.name == "alerts"] == [status]
 
 
 @pytest.mark.parametrize("behaves", [200, 500, 404, "reset"])
