@@ -400,9 +400,9 @@ class _Writer:
         about = {"rules": rules, "run_id": run.run_id, "released": run.released}
         days = DaySet((run.days,)) if run.days else DaySet()
         alike = [p for p in self.open.values() if p.kind == "run" and p.job == run.job]
-        alike = [p for p in alike if p.days & days or not (p.days or days)]
+        key = f"run:{run.job}" + (f":{run.days.first}..{run.days.last}" if run.days else "")
+        alike = [p for p in alike if p.key == key or p.days & days]
         if not alike:
-            key = f"run:{run.job}" + (f":{run.days.first}..{run.days.last}" if run.days else "")
             problem = Problem(key, "run", "error", self._now, days=days, job=run.job, selected=run.selected)
             self._opened(replace(problem, **about))  # type: ignore[arg-type]
             return

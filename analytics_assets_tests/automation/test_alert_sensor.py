@@ -225,6 +225,15 @@ def test_what_is_over_when_the_sensor_looks_for_the_first_time_is_not_told(
     assert told(receiver) == ["opened run:other"]
 
 
+def test_the_first_look_goes_back_over_the_last_runs_only(bench: Workshop, receiver: HttpReceiver) -> None:
+    recorded(bench, FAILURE, "ancient")
+    for _ in range(30):
+        recorded(bench, SUCCESS, "other")
+    tick(bench)
+    tick(bench)
+    assert receiver.got == []
+
+
 def test_many_runs_are_read_over_several_ticks_and_none_is_forgotten(bench: Workshop, receiver: HttpReceiver) -> None:
     tick(bench)
     recorded(bench, SUCCESS, "first")
@@ -310,6 +319,16 @@ def test_a_channel_that_does_not_deliver_is_told_to_another_channel(
     tick(bench)
     assert "delivery:pager" not in state_of(bench).book.open
     assert "channel pager delivers again" in caplog.text
+
+
+def test_a_channel_that_just_failed_is_left_alone_for_the_rest_of_the_tick(
+    bench: Workshop, receiver: HttpReceiver
+) -> None:
+    receiver.behaves = 500
+    for job in ("weekly", "other", "third"):
+        recorded(bench, FAILURE, job)
+    tick(bench)
+    assert len(receiver.got) == 1
 
 
 def test_a_missing_variable_is_a_recorded_failure(

@@ -249,6 +249,15 @@ def test_other_days_are_another_problem_and_overlapping_ones_the_same(diary: Dia
     }
 
 
+def test_days_that_fail_again_while_others_of_their_problem_are_open_join_it(diary: Diary) -> None:
+    key = "run:daily:2025-03-02..2025-03-02"
+    diary.see(crashed(days(2)), crashed(days(2, 3)), success(days(2)))
+    assert diary.failing == {key: "2025-03-03"}
+    assert diary.see(crashed(days(2))) == []
+    assert diary.failing == {key: "2025-03-02 to 2025-03-03"}
+    assert diary.see(success(days(2, 3))) == [f"recovered {key}"]
+
+
 def test_a_job_without_days_ends_with_its_next_success(diary: Diary) -> None:
     diary.see(crashed(None, "weekly"))
     assert diary.see(success(days(1))) == []
