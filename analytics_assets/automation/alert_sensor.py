@@ -42,6 +42,7 @@ from analytics_assets.automation.building import RELEASE
 from analytics_assets.automation.jobs import DAILY, days_of
 from analytics_assets.automation.runtime import open_lake
 from analytics_assets.automation.sensors import sensor_status
+from analytics_assets.contracts.model import Contract, Quiet
 from analytics_assets.contracts.verdicts import EXPERIMENT_VERDICTS
 from analytics_assets.lake.days import Days, DaySet
 from analytics_assets.lake.errors import LakeError
@@ -210,7 +211,7 @@ class Tick:
             check=told.check_name,
             passed=told.passed,
             severity="error" if told.severity == dg.AssetCheckSeverity.ERROR else "warning",
-            by_day=asset in contracts and contracts[asset].day is not None,
+            by_day=asset in contracts and _is_by_day(contracts[asset], told.check_name),
             days=_failing_days(told.metadata),
             rules=rules,
             samples=samples,
@@ -326,6 +327,11 @@ def _days(tags: Mapping[str, str]) -> Days | None:
         return days_of(tags)
     except ValueError:
         return None
+
+
+def _is_by_day(contract: Contract, check: str) -> bool:
+    """Say whether a check judges the days of its run alone, so that another day's run says nothing of them."""
+    return contract.day is not None or any(isinstance(rule, Quiet) and rule.check == check for rule in contract.rules)
 
 
 def _failures(events: Iterable[tuple[dg.DagsterEvent, str]]) -> dict[str, str]:

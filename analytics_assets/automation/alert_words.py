@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 
 from analytics_assets.automation.alerting import LOST, Notice, Problem
+from analytics_assets.contracts.quality import QUALITY_FINDINGS
 from analytics_assets.lake.days import DaySet
 from analytics_assets.outlets.messages import Message, clean, clean_title
 from analytics_assets.project.model import Project
@@ -22,14 +23,14 @@ _ADVICE: dict[str, tuple[str, ...]] = {
     "references": ("See which names the other table lacks: {show}", "Deliver what is missing there, then: {backfill}"),
     "values": ("Look at the values: {show}", _AGAIN),
     "identities": ("Look at the amounts that do not add up: {show}", _AGAIN),
-    "volume": ("See what was delivered, and what was refused: {rejected}", _AGAIN),
-    "accounting": ("See which rows are missing, and why: {rejected}", "Compute the days again: {backfill}"),
-    "rejections": ("See why rows were refused: {rejected}", _AGAIN),
-    "nulls": ("Look at the rows without a value: {show}", _AGAIN),
-    "metrics": ("Ask whether something happened on these days, or a delivery is short: {show}", _AGAIN),
-    "categories": ("Ask whether the source began to write values in another way: {show}", _AGAIN),
-    "new_values": ("Ask the source what the new values mean; if they are right, there is nothing to do",),
+    "volume": ("See what was delivered, and what was refused: {refused}", _AGAIN),
+    "accounting": ("See which rows are missing, and why: {refused}", "Compute the days again: {backfill}"),
 }
+_ODD = (
+    "See what stands out, and from what: {show}",
+    "If a delivery is wrong or short, deliver it anew, and compute the days again: {backfill}",
+    "If it is right, accept the day in `quality` of project.yaml",
+)
 _OTHER = ("Look at the table: {show}", _AGAIN)
 _RUN = (
     "See what the lake lacks and which command mends it: analytics-assets doctor",
@@ -201,11 +202,13 @@ def _details(problem: Problem) -> list[str]:
 def advice(problem: Problem) -> tuple[str, ...]:
     """Say what to do, with the commands to do it."""
     first, last = (min(problem.days), max(problem.days)) if problem.days else (None, None)
-    on = f" --day {first}" if first else ""
+    odd = problem.asset == QUALITY_FINDINGS.table
+    on = " --limit 100" if odd else f" --day {first}" if first else ""
+    refuses = problem.asset.startswith(("raw_", "staged_", "fact_"))
     source = problem.asset.removeprefix("raw_").removeprefix("staged_")
     match problem.kind:
         case "check":
-            steps = _ADVICE.get(problem.check, _OTHER)
+            steps = _ODD if odd else _ADVICE.get(problem.check, _OTHER)
         case "run":
             steps = _RUN
         case "deadline":
@@ -216,9 +219,10 @@ def advice(problem: Problem) -> tuple[str, ...]:
             name = problem.asset.removeprefix("verdict_")
             return (f"Read the report: analytics-assets experiment report {name}",)
     everything = f"analytics-assets run --select {problem.asset}" if problem.asset else "analytics-assets run"
+    show = f"analytics-assets show {problem.asset}{on}"
     commands = {
-        "show": f"analytics-assets show {problem.asset}{on}",
-        "rejected": f"analytics-assets rejected {source}",
+        "show": show,
+        "refused": f"analytics-assets rejected {source}" if refuses else show,
         "backfill": f"analytics-assets backfill {first} {last}" if first else everything,
         "channel": problem.check,
     }

@@ -14,12 +14,14 @@ import yaml
 from dagster._core.execution.plan.objects import StepSuccessData
 
 from analytics_assets.assets.catalog import resolve
-from analytics_assets.automation.alert_sensor import Tick, alert_sensor
+from analytics_assets.automation.alert_sensor import Tick, _is_by_day, alert_sensor
 from analytics_assets.automation.alert_state import AlertState, ask_to_close, load_state
 from analytics_assets.automation.jobs import range_tags
 from analytics_assets.automation.reporting import check_results, check_specs
 from analytics_assets.automation.runtime import open_lake
 from analytics_assets.contracts.audit import Finding
+from analytics_assets.contracts.model import Contract
+from analytics_assets.contracts.quality import QUALITY_FINDINGS
 from analytics_assets.contracts.star import FACT_SALES
 from analytics_assets.contracts.verdicts import EXPERIMENT_VERDICTS
 from analytics_assets.definitions import build_definitions
@@ -180,6 +182,14 @@ def test_a_warning_is_told_though_the_run_succeeds(bench: Workshop, receiver: Ht
     tick(bench)
     assert told(receiver) == ["opened check:fact_sales:references"]
     assert receiver.got[0].document["severity"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("contract", "check", "by_day"),
+    [(FACT_SALES, "keys", True), (QUALITY_FINDINGS, "values", False), (QUALITY_FINDINGS, "metrics", True)],
+)
+def test_a_check_that_judges_the_days_of_its_run_alone_is_by_day(contract: Contract, check: str, by_day: bool) -> None:
+    assert _is_by_day(contract, check) == by_day
 
 
 def test_a_run_that_crashes_is_told_with_its_cause_and_without_a_login(bench: Workshop, receiver: HttpReceiver) -> None:
