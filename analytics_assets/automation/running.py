@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +70,16 @@ def prepare_history(settings: Settings) -> Path:
     os.environ["DAGSTER_HOME"] = str(history)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
     return history
+
+
+@contextmanager
+def open_history(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open Dagster's history; it is made where there is none."""
+    import dagster as dg
+
+    prepare_history(settings)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
 
 
 @dataclass(frozen=True)

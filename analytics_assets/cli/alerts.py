@@ -9,35 +9,16 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from analytics_assets.cli.common import load, project_option
 
-if TYPE_CHECKING:
-    from analytics_assets.automation.alert_state import Store
-    from analytics_assets.settings import Settings
-
 _NOT_YET = (
     "the sensor alerts has not looked yet. It works in Dagster's daemon (make dev), once it is switched on in the UI "
     "or by ANALYTICS_AUTOMATION=true"
 )
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    """Open the store in which the sensor keeps what it knows."""
-    from analytics_assets.automation.running import prepare_history
-
-    prepare_history(settings)
-    import dagster as dg
-
-    with dg.DagsterInstance.get() as instance:
-        yield instance.daemon_cursor_storage
 
 
 @click.group(invoke_without_command=True)
@@ -51,9 +32,10 @@ def alerts(context: click.Context, folder: Path | None) -> None:
     project, settings = load(folder)
     from analytics_assets import console
     from analytics_assets.automation.alert_state import peek
+    from analytics_assets.automation.running import open_history
 
-    with _store(settings) as store:
-        state = peek(store, project.name)
+    with open_history(settings) as history:
+        state = peek(history.daemon_cursor_storage, project.name)
     if state is None:
         raise click.ClickException(_NOT_YET)
     console.alerts(state)
@@ -91,8 +73,10 @@ def close_problem(outer: Path | None, folder: Path | None, key: str) -> None:
     project, settings = load(folder or outer)
     from analytics_assets import console
     from analytics_assets.automation.alert_state import ask_to_close, peek
+    from analytics_assets.automation.running import open_history
 
-    with _store(settings) as store:
+    with open_history(settings) as history:
+        store = history.daemon_cursor_storage
         state = peek(store, project.name)
         if state is None or state.lost:
             raise click.ClickException(_NOT_YET)
