@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -19,21 +17,7 @@ import click
 from analytics_assets.cli.common import FAILED, load, project_option, reading
 
 if TYPE_CHECKING:
-    import dagster as dg
-
     from analytics_assets.project.model import Project
-    from analytics_assets.settings import Settings
-
-
-@contextmanager
-def _history(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    import dagster as dg
-
-    from analytics_assets.automation.running import prepare_history
-
-    prepare_history(settings)
-    with dg.DagsterInstance.get() as instance:
-        yield instance
 
 
 def _now(project: Project) -> dt.datetime:
@@ -47,11 +31,12 @@ def status(folder: Path | None) -> None:
     project, settings = load(folder)
     from analytics_assets import console
     from analytics_assets.assets.catalog import resolve
+    from analytics_assets.automation.running import open_history
     from analytics_assets.automation.runtime import open_lake
     from analytics_assets.automation.state import state_of
 
     now = _now(project)
-    with reading(), open_lake(settings, project.name) as lake, _history(settings) as instance:
+    with reading(), open_lake(settings, project.name) as lake, open_history(settings) as instance:
         console.state(project, state_of(project, resolve(project), lake, instance, now.date()), now)
 
 
@@ -63,12 +48,13 @@ def doctor(folder: Path | None, *, mend: bool) -> None:
     project, settings = load(folder)
     from analytics_assets import console
     from analytics_assets.assets.catalog import resolve
+    from analytics_assets.automation.running import open_history
     from analytics_assets.automation.runtime import open_lake
     from analytics_assets.automation.sensors import bury_dead_runs
     from analytics_assets.automation.state import troubles
     from analytics_assets.lake.lock import clear_dead_runs
 
-    with reading(), open_lake(settings, project.name) as lake, _history(settings) as instance:
+    with reading(), open_lake(settings, project.name) as lake, open_history(settings) as instance:
         if mend:
             ended = bury_dead_runs(instance, settings, project)
             cleared = clear_dead_runs(lake.root)
