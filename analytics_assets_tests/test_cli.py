@@ -80,7 +80,7 @@ def test_run_says_what_it_did_and_exits_with_zero(ran: tuple[Workshop, Result]) 
     assert row_of(result, "staged_order_lines")[1:3] == ["5", "3"]
     assert row_of(result, "fact_sales")[1] == "2"
     assert ["order_lines", "unparseable_unit_price", "1"] in [line.split() for line in result.output.splitlines()]
-    assert "done: 56 tables" in result.output
+    assert "done: 60 tables" in result.output
     assert "readers see release 1" in result.output
 
 

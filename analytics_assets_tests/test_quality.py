@@ -1,4 +1,4 @@
-"""Odd days on the whole road: a run's own days fail its checks, and block its release where the team says so."""
+"""Odd days on the whole road: a run answers for its own days alone, and is held back where a team says so."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def launched(ui: Ui) -> dict[str, Any]:
 
 def test_tables_are_shown_in_groups_with_descriptions_and_schemas(launched: dict[str, Any]) -> None:
     groups = {node["groupName"] for node in launched.values()}
-    marts = {"activity", "paths", "sums", "sales", "customers", "forecasts", "marketing"}
+    marts = {"activity", "paths", "sums", "sales", "customers", "forecasts", "marketing", "quality"}
     assert groups == {"raw", "staged", "dimensions", "facts", *marts, "release", "charts"}
     for name, node in launched.items():
         if name == "exports" or node["groupName"] == "charts":
