@@ -296,6 +296,16 @@ def test_a_verdict_never_changes_when_more_days_come(judge, data):
         np.testing.assert_array_equal(getattr(whole, name)[:, :last], getattr(cut, name))
 
 
+@pytest.mark.parametrize("judge", ["counts", "shares", "rises", "new"])
+def test_a_day_has_no_say_in_what_is_expected_of_it(judge):
+    counts = _steady(50, days=80, series=3)
+    other = counts.copy()
+    other[:, 79] *= 7
+    whole, changed = _judges()[judge](counts), _judges()[judge](other)
+    for name in ("expected", "low", "high"):
+        np.testing.assert_array_equal(getattr(whole, name)[:, 79], getattr(changed, name)[:, 79])
+
+
 def test_too_few_days_say_nothing():
     counts = _steady(1_000, series=1)
     assert not judge_counts(counts, rate=RATE).judged[:, : WARM_UP - 3].any()
