@@ -68,7 +68,7 @@ def test_a_run_answers_for_its_own_days_and_not_for_others(filled):
 def test_what_stands_out_is_told_by_key_and_in_words(filled):
     ran = filled.run(str(OLD))
     (finding,) = ran.broken("quality_findings", "warning")
-    assert finding.violations == 1
+    assert (finding.violations, finding.days) == (1, (OLD,))
     assert f"day {OLD}, kind volume, table fact_events" in finding.samples[0]
     assert "130 rows in fact_events: " in finding.samples[0]
 

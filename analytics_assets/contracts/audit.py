@@ -69,7 +69,7 @@ class Finding:
         severity: What a violation does: an error blocks, a warning is recorded.
         violations: How many rows break it.
         distinct: Of a broken reference: how many different values have no match.
-        days: The days on which it is broken, oldest first; empty where the table has no days.
+        days: The days on which it is broken, oldest first; empty where the table neither has days nor judges any.
         samples: Of a broken rule: up to five rows that break it, by key.
     """
 
@@ -233,6 +233,8 @@ def audit_expression(table: Table, contract: Contract, referenced: Mapping[str, 
     counts[KEPT] = (matched.rejected.length() == 0).sum() if "rejected" in matched.columns else matched.count()
     for i, (_, rule) in enumerate(rules):
         counts[f"rule_{i}"] = _count(matched, rule)
+        if isinstance(rule, Quiet):
+            counts[f"days_{i}"] = matched[rule.day].collect(where=breaks(matched, rule), distinct=True)
     if contract.day is None:
         return matched.aggregate(**counts).mutate(**{DAY: ibis.null("date")})
     return matched.group_by(**{DAY: matched[contract.day]}).aggregate(**counts)
@@ -252,6 +254,8 @@ def read_audit(rows: Iterable[Mapping[str, Any]], contract: Contract, present: I
     for i, (check, rule) in enumerate(_audited(contract, present)):
         violations = {row[DAY]: int(row[f"rule_{i}"] or 0) for row in by_day}
         days = tuple(day for day, count in violations.items() if count and day is not None)
+        if isinstance(rule, Quiet):
+            days = tuple(sorted({day for row in by_day for day in row[f"days_{i}"] or ()}))
         findings.append(Finding(check, rule.name, rule.severity, sum(violations.values()), days=days))
     findings += [
         Finding("volume", rule.name, rule.severity, max(rule.rows - total, 0))

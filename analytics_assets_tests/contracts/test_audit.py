@@ -403,6 +403,11 @@ def test_a_run_answers_for_what_stands_out_on_its_own_days(engine):
     told = [{"day": day(n), "kind": "nulls"} for n in range(1, 6)]
     assert odd_days(engine, ODD.of_run(day(2), day(3)), *told) == {"nulls": 2, "volume": 0}
     assert odd_days(engine, ODD.of_run(day(6), day(9)), *told) == {"nulls": 0, "volume": 0}
+    found = audited(engine, ODD.of_run(day(2), day(3)), table(ODD, *told, told[1] | {"kind": "both"}))
+    assert {finding.check: finding.days for finding in found.findings if not finding.holds} == {
+        "nulls": (day(2), day(3)),
+        "volume": (day(2),),
+    }
 
 
 def test_what_stands_out_is_shown_by_key_and_in_words(engine):
