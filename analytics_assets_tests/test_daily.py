@@ -121,7 +121,7 @@ def morning(tmp_path: Path) -> Iterator[Morning]:
                 "to": ["ana@example.com"],
             },
         },
-        "routes": [{"to": ["pager", "mail"], "severity": "error"}],
+        "routes": [{"to": ["pager", "mail"], "kinds": ["run"]}],
     }
     (home / "project.yaml").write_text(yaml.safe_dump(declared))
     (home / "alerts.yaml").write_text(yaml.safe_dump(alerts))
