@@ -161,7 +161,7 @@ def drawable(project: Project, graph: Graph) -> Gallery:
         missing = [table for table in asset.requires.values() if table not in there]
         if missing:
             absent[asset.name] = f"needs {' and '.join(dict.fromkeys(missing))}"
-        elif not asset.requires and not any(table in there for table in asset.uses.values()):
+        elif asset.uses and not any(table in there for table in asset.inputs):
             absent[asset.name] = f"needs one of {', '.join(asset.uses.values())}"
         else:
             charts.append(asset)

@@ -72,7 +72,8 @@ def description(asset: ChartAsset) -> str:
     """Describe a chart: what it shows, of what, and in which files."""
     of = f" (`{asset.asked}`)" if asset.asked else ""
     tables = ", ".join(f"`{name}`" for name in asset.inputs)
-    return f"{asset.shows}{of}.\n\nDrawn of {tables}, as the release shows them, into `{asset.called}.png` and `.svg`."
+    drawn_of = f"of {tables}, as the release shows them" if tables else "of the contracts"
+    return f"{asset.shows}{of}.\n\nDrawn {drawn_of}, into `{asset.called}.png` and `.svg`."
 
 
 def drawn(

@@ -205,7 +205,8 @@ def footer(about: About) -> str:
     if about.of is not None:
         rows = f"a sample of {about.rows:,} of {about.of:,} rows"
     tables = " and ".join(short(name, 60) for name in about.tables)
-    return "  ·  ".join(part for part in (short(about.project, 40), period, f"{rows} of {tables}") if part)
+    of = f"{rows} of {tables}" if tables else ""
+    return "  ·  ".join(part for part in (short(about.project, 40), period, of) if part)
 
 
 def wrapped(figure: Figure, text: str, size: float, weight: str, width: float, lines: int) -> str:

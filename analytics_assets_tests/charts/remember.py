@@ -26,7 +26,7 @@ _DIGITS = "0123456789abcdef"
 
 
 def look(png: Path) -> list[str]:
-    """Return how much ink is in each of 40 to 24 cells of a picture, as a digit: few enough to outlive a font's version.
+    """Return how much ink is in each of 40 to 24 cells of a picture, as a digit: few, to outlive a font's version.
 
     A cell that is a third full counts as full, so that a thin line is seen.
     """
