@@ -69,14 +69,17 @@ from analytics_assets.project.shop import (
 from analytics_assets.project.yaml import read_yaml
 from analytics_assets.settings import Settings
 from analytics_assets.sources.shop.world import World
+from analytics_assets_tests.charts.worlds import charts
 
 AT = dt.datetime(2025, 3, 2, 6, 12, tzinfo=dt.UTC)
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = (ROOT / "docs/projects.md").read_text()
 SEMANTICS = (ROOT / "docs/semantics.md").read_text()
 SHOP = (ROOT / "docs/shop.md").read_text()
 QUESTIONS = (ROOT / "docs/questions.md").read_text()
 ALERTS = (ROOT / "docs/alerts.md").read_text()
+GALLERY = (ROOT / "docs/charts.md").read_text()
 EXPERIMENTS = (ROOT / "docs/experiments.md").read_text()
 MARTS = {
     sales: "sales.md",
@@ -337,3 +340,17 @@ def chapter_of(page: str, title: str) -> str:
 @pytest.mark.parametrize("name", ["starter", "online_retail", "vanguard", "facebook_ads"])
 def test_examples_load(name: str) -> None:
     assert load_project(ROOT / "examples" / name, {}).name == name
+
+
+def test_every_chart_is_in_the_gallery_with_its_tables_and_none_that_is_gone() -> None:
+    rows = {row[0]: row for row in re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| .+ \|$", GALLERY, re.MULTILINE)}
+    drawn = set()
+    for chart in charts():
+        pattern = re.sub(r"_by_\w+$", "_by_COLUMN", chart.called.replace(f"_{chart.asked}", "_NAME", bool(chart.asked)))
+        assert pattern in rows, f"docs/charts.md has no row `{pattern}`"
+        _, shows, tables = rows[pattern]
+        assert shows == chart.shows
+        for table in chart.inputs:
+            assert f"`{table.replace(f'_{chart.asked}', '_NAME', bool(chart.asked))}`" in tables
+        drawn.add(pattern)
+    assert set(rows) == drawn
