@@ -220,7 +220,9 @@ def _in_order(told: pd.DataFrame, places: pd.DataFrame) -> tuple[pd.DataFrame, l
     """Give segments their order, and sum up those with few customers as others."""
     known = finite(places, "place").drop_duplicates("segment").set_index("segment").place.to_dict()
     ends = ["from_segment", "to_segment"]
-    counted = sum((Counter(told.groupby(end).customers.sum().to_dict()) for end in ends), Counter[str]())
+    counted: Counter[str] = Counter()
+    for row in records(told):
+        counted.update({row.from_segment: row.customers, row.to_segment: row.customers})
     del counted[_NOBODY]
     kept = sorted(counted, key=lambda name: (-counted[name], name))
     others = []

@@ -112,7 +112,7 @@ def settled(figure: Figure) -> Figure:
     figure.set_layout_engine("none")
     for axes in figure.axes:
         # the last digits of a layout are not always the same, and are in the names that an SVG gives its parts
-        axes.set_position([round(end, 6) for end in axes.get_position().bounds])
+        axes.set_position(tuple(round(end, 6) for end in axes.get_position().bounds))
         _part_labels(axes)
     return figure
 

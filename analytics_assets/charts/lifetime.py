@@ -7,7 +7,7 @@ Belongs here: the charts of lifetime value and of order cohorts. Does not belong
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analytics_assets.charts.house import (
     AMBER,
@@ -172,7 +172,7 @@ def _groups(axes: Axes, told: pd.DataFrame) -> None:
     axes.set_xlabel("orders after the first, before the holdout")
     axes.set_title("Orders of a customer in the holdout")
     as_numbers(axes)
-    style = {"transform": axes.transAxes, "weight": "bold", "size": 11, "ha": "left", "va": "center"}
+    style: dict[str, Any] = {"transform": axes.transAxes, "weight": "bold", "size": 11, "ha": "left", "va": "center"}
     axes.text(0.04, 0.94, f"came, with {LEVEL}", color=BLUE, path_effects=halo(), **style)
     axes.text(0.04, 0.86, "expected", color=ORANGE, path_effects=halo(), **style)
 

@@ -26,7 +26,8 @@ def finite(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
     told = frame.dropna(subset=list(columns))
     numbers = told[list(columns)].to_numpy(float)
-    return told[(np.isfinite(numbers) & (np.abs(numbers) < _HUGE)).all(axis=1)]
+    kept: pd.DataFrame = told[(np.isfinite(numbers) & (np.abs(numbers) < _HUGE)).all(axis=1)]
+    return kept
 
 
 def shade(part: float) -> Any:  # noqa: ANN401 - a colour

@@ -87,13 +87,13 @@ def decomposition(about: About, days: pd.DataFrame, weekdays: pd.DataFrame, name
     week = finite(weekdays, "weekday", "effect", "low", "high").drop_duplicates("weekday")
     week = week[week.weekday.isin(range(1, 8))].sort_values("weekday")
     special = finite(named, "effect", "low", "high").dropna(subset=["holiday"]).drop_duplicates("holiday")
-    figure = sheet(about, _made_of(told, week, factors, about), _read_as(factors))
+    figure = sheet(about, _made_of(told, week, factors, about), _read_as(factors), height=8.2)
     grid = figure.add_gridspec(3, 2, width_ratios=(1.6, 1), hspace=0.05, wspace=0.03)
     right = grid[:, 1].subgridspec(2, 1, height_ratios=(1, 1.35), hspace=0.06)
     upper = figure.add_subplot(grid[0, 0])
     middle, lower = (figure.add_subplot(grid[row, 0], sharex=upper) for row in (1, 2))
     x, own = told.day.to_numpy(), told.named.map(lambda name: isinstance(name, str) and bool(name)).to_numpy(bool)
-    dot = {"ls": "", "marker": "o", "ms": 5, "color": ORANGE, "zorder": 3}
+    dot: dict[str, Any] = {"ls": "", "marker": "o", "ms": 5, "color": ORANGE, "zorder": 3}
     upper.plot(x, told.observed, color=BLUE, lw=1.1)
     upper.plot(x[own], told.observed[own], **dot)
     upper.set_title(f"Observed, {about.currency}" if about.currency else "Observed")
@@ -204,7 +204,7 @@ def forecast(
     title = title if len(told) > 1 else f"{told.day.iloc[0]:%Y-%m-%d} is expected to bring about {about_so}"
     if len(before) >= 2 * len(told) and (past := float(before.observed.tail(len(told)).mean())) > 0:
         title += f", {_signed(mean / past - 1)} on the last {len(told)}"
-    figure = sheet(about, title, _how_good(told, accuracy, about))
+    figure = sheet(about, title, _how_good(told, accuracy, about), height=7.6)
     upper, lower = figure.subplots(2, 1, height_ratios=(1.25, 1))
     _fan(upper, told, before, about)
     _before(lower, backtest, accuracy, about)
@@ -212,8 +212,8 @@ def forecast(
 
 
 def _how_good(told: pd.DataFrame, accuracy: pd.DataFrame, about: About) -> str:
-    ends = (float(f"{value:.3g}") for value in (told.low_95.min(), told.high_95.max()))
-    says = f"95 % of single days: {range_of(*ends)} {about.currency}".rstrip() + ". "
+    low, high = (float(f"{value:.3g}") for value in (told.low_95.min(), told.high_95.max()))
+    says = f"95 % of single days: {range_of(low, high)} {about.currency}".rstrip() + ". "
     model = short(told.model.iloc[0]).replace("_", " ")
     known = finite(accuracy, "origins", "mape", "coverage_80", "coverage_95")
     if known.empty:
