@@ -1,0 +1,230 @@
+"""Experiments day by day as pictures: what was known when, and whether users came in the planned shares.
+
+Belongs here: charts of experiments whose x axis is time. Does not belong here: effects at the end (`experiments`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import TYPE_CHECKING, Any
+
+from analytics_assets.charts.experiments import (
+    HOW,
+    OF_VERDICT,
+    SHARE,
+    absolute,
+    in_words,
+    known,
+)
+from analytics_assets.charts.house import (
+    BLUE,
+    DARK,
+    GREY,
+    MUTED,
+    About,
+    NotEnoughError,
+    as_days,
+    beside,
+    drawing,
+    halo,
+    number,
+    records,
+    share,
+    sheet,
+    short,
+    wide_enough,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_PANELS = 3
+_MANY = 6
+"""From so many days on the label of what decides stands beside it, and not beyond the end of the axis."""
+
+
+@drawing("Course of an experiment")
+def timeline(about: About, days: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
+    """Draw what was known of the primary metric on every day, with the interval that may be read on every day.
+
+    Args:
+        about: What it is of; `words` say `called`, `better`, `unit`, `minimum_effect`, `method`, `alpha`, and `ends`.
+        days: variant, day, n, difference, low, high, anytime_low, anytime_high.
+        verdicts: variant, verdict, n_control, n, difference, low, high, as_of, ...: of each variant.
+    """
+    told = days.dropna(subset=["variant", "day", "difference", "anytime_low", "anytime_high", "n"])
+    told = told[[known(*row) for row in told[["difference", "anytime_low", "anytime_high"]].to_numpy()]]
+    told = told.drop_duplicates(["variant", "day"]).sort_values(["variant", "day"])
+    if told.empty:
+        raise NotEnoughError("no day has users of both arms whose window was over")
+    by_variant = {row.variant: row for row in records(verdicts.dropna(subset=["variant"]))}
+    names = sorted(told.variant.unique(), key=str)
+    shown = names[:_MOST_PANELS]
+    courses = {name: told[told.variant == name] for name in shown}
+    figure = sheet(about, _course_title(about, courses, by_variant, len(names)), _course_words(about, len(names)))
+    low, high = _course_limits(about, courses, by_variant)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for place, (axes, (name, course)) in enumerate(zip(panels, courses.items(), strict=True)):
+        axes.set_ylim(low, high)
+        _course(axes, about, course, by_variant.get(name), first=place == 0, alone=len(shown) == 1)
+        if len(shown) > 1:
+            axes.set_title(short(name, 24))
+    unit = about.words.get("unit", "")
+    panels[0].set_ylabel(f"variant - control, {'points' if unit == SHARE else short(unit, 16) or 'as measured'}")
+    return figure
+
+
+def _course_words(about: About, arms: int) -> str:
+    level = share(1 - in_words(about, "alpha", 0.05))
+    called = short(about.words.get("called", "the primary metric"), 40)
+    says = (
+        f"Line: difference in {called} of the users whose window was over by the day. Band: its {level} interval that "
+    )
+    says += "may be read on every day" + (f", for {arms} variants. " if arms > 1 else ". ")
+    says += f"Dot with whisker: what decides, {HOW.get(about.words.get('method', ''), 'by the plan')}."
+    says += f" The first {_MOST_PANELS} of {arms} variants." if arms > _MOST_PANELS else ""
+    return says
+
+
+def _course_title(about: About, courses: dict[Any, pd.DataFrame], by_variant: dict[Any, Any], arms: int) -> str:
+    name, unit = short(about.asked, 40), about.words.get("unit", "")
+    verdict = by_variant.get(next(iter(courses)))
+    if verdict is not None and verdict.verdict == "invalid":
+        return f"{name}: invalid, whatever the course of the difference shows"
+    if len(courses) == 1 and arms == 1:
+        (course,) = courses.values()
+        called = short(about.words.get("called", "the primary metric"))
+        last = absolute(float(course.difference.iloc[-1]), unit)
+        place = _when(course, verdict)
+        if place < len(course) - 1 and verdict is not None and known(verdict.difference):
+            day = f"{course.day.iloc[place]:%Y-%m-%d}"
+            return f"{name}: {called} {absolute(verdict.difference, unit)} when decided on {day}, {last} at the end"
+        return f"{name}: {called} {last}, {_since(course)}"
+    return f"{name}: " + "; ".join(f"{short(variant, 20)} {_since(course)}" for variant, course in courses.items())
+
+
+def _since(course: pd.DataFrame) -> str:
+    """Say since when the band that may be read on every day has not held 0."""
+    above, below = (course.anytime_low > 0).to_numpy(), (course.anytime_high < 0).to_numpy()
+    for out in (above, below):
+        if not out[-1]:
+            continue
+        begin = len(out) - 1
+        while begin and out[begin - 1]:
+            begin -= 1
+        if begin == len(out) - 1:
+            return "told apart from 0 on the last day"
+        return f"told apart from 0 every day since {course.day.iloc[begin]:%Y-%m-%d}"
+    if (above | below).any():
+        return f"told apart from 0 on {course.day[above | below].iloc[-1]:%Y-%m-%d}, not at the end"
+    return "not told apart from 0 on any day"
+
+
+def _course_limits(about: About, courses: dict[Any, pd.DataFrame], by_variant: dict[Any, Any]) -> tuple[float, float]:
+    """Return the ends of the y axis: those of the band once a fifth of the users are there, and of what decides."""
+    ends = [0.0]
+    for name, course in courses.items():
+        grown = course[course.n >= 0.2 * course.n.max()]
+        ends += [float(grown.anytime_low.min()), float(grown.anytime_high.max())]
+        verdict = by_variant.get(name)
+        if verdict is not None and known(verdict.low, verdict.high):
+            ends += [float(verdict.low), float(verdict.high)]
+    least = in_words(about, "minimum_effect", math.nan)
+    span = max(ends) - min(ends)
+    if known(least) and least < span:
+        ends += [-least, least]
+    low, high = min(ends), max(ends)
+    room = (high - low) * 0.08 or 1.0
+    return low - room, high + room
+
+
+def _course(axes: Axes, about: About, course: pd.DataFrame, verdict: Any, *, first: bool, alone: bool) -> None:  # noqa: ANN401
+    unit, x = about.words.get("unit", ""), course.day.to_numpy()
+    wide_enough(axes, x)
+    invalid = verdict is not None and verdict.verdict == "invalid"
+    colour = MUTED if invalid else BLUE
+    axes.fill_between(x, course.anytime_low, course.anytime_high, color=colour, alpha=0.2, lw=0)
+    axes.plot(x, course.difference, color=colour)
+    if len(course) == 1:
+        axes.vlines(x, course.anytime_low, course.anytime_high, color=colour, alpha=0.4, lw=8)
+        axes.plot(x, course.difference, "o", color=colour)
+    axes.axhline(0, color=DARK, lw=1.2)
+    _least(axes, in_words(about, "minimum_effect", math.nan), unit, first=first)
+    _planned_end(axes, about, x, alone=alone)
+    if verdict is not None and known(verdict.difference):
+        place = _when(course, verdict)
+        _decides(axes, x[place], verdict, unit, inside=place < len(x) - _MANY)
+    as_days(axes, x)
+    _unit_ticks(axes, unit)
+
+
+def _when(course: pd.DataFrame, verdict: Any) -> int:  # noqa: ANN401 - a row of a frame
+    """Find the day on which those users were there who decide."""
+    import numpy as np
+
+    if verdict is None or not known(verdict.n, verdict.n_control):
+        return len(course) - 1
+    reached = np.flatnonzero(course.n.to_numpy() >= verdict.n + verdict.n_control)
+    return int(reached[0]) if len(reached) else len(course) - 1
+
+
+def _decides(axes: Axes, at: Any, verdict: Any, unit: str, *, inside: bool) -> None:  # noqa: ANN401 - a day, and a row
+    colour = OF_VERDICT.get(str(verdict.verdict), GREY)
+    sure = known(verdict.low, verdict.high)
+    if sure:
+        axes.vlines(at, verdict.low, verdict.high, color=colour, lw=3, zorder=5, clip_on=False)
+    axes.plot(at, verdict.difference, "o", color=colour, ms=9, zorder=6, clip_on=False)
+    told = str(verdict.verdict).replace("no meaningful difference", "no meaningful\ndifference")
+    beside(
+        axes, f"{told}\n{absolute(verdict.difference, unit)}",
+        (at, verdict.high if inside and sure else verdict.difference), (10, -4 if inside else 0), color=colour,
+        weight="bold", size=11, path_effects=halo(), zorder=7, va="top" if inside else "center",
+    )  # fmt: skip
+
+
+def _least(axes: Axes, least: float, unit: str, *, first: bool) -> None:
+    low, high = axes.get_ylim()
+    if not known(least):
+        return
+    for edge in (-least, least):
+        if low < edge < high:
+            axes.axhline(edge, color=GREY, lw=1, ls=(0, (4, 3)))
+    room = 0.07 * (high - low)
+    if first and (low < -least or least < high):
+        edge, beyond = (-least, -1) if low + room < -least else (least, 1)
+        axes.annotate(
+            f"minimum effect {absolute(least, unit, signed=False)}", (1.0, edge), xycoords=axes.get_yaxis_transform(),
+            xytext=(-4, 3 * beyond), textcoords="offset points", size=9.5, color=GREY, ha="right",
+            va="top" if beyond < 0 else "bottom", path_effects=halo(),
+        )  # fmt: skip
+
+
+def _planned_end(axes: Axes, about: About, x: Any, *, alone: bool) -> None:  # noqa: ANN401 - an array of days
+    import numpy as np
+
+    try:
+        end = dt.date.fromisoformat(about.words.get("ends", ""))
+    except ValueError:
+        return
+    day = np.datetime64(end, "D")
+    if not x[0].astype("datetime64[D]") < day <= x[-1].astype("datetime64[D]"):
+        return
+    axes.axvline(day, color=GREY, lw=1, ls=(0, (1, 2)))
+    if alone:
+        axes.annotate(
+            f"last planned exposure {end:%Y-%m-%d}", (day, 1), xycoords=axes.get_xaxis_transform(), xytext=(-4, -2),
+            textcoords="offset points", size=9.5, color=GREY, ha="right", va="top", path_effects=halo(),
+        )  # fmt: skip
+
+
+def _unit_ticks(axes: Axes, unit: str) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    def write(value: float) -> str:
+        told = number(round(value * 100, 9)) if unit == SHARE else number(round(value, 12))
+        return f"+{told}" if value > 0 else told
+
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
