@@ -223,7 +223,8 @@ def wrapped(figure: Figure, text: str, size: float, weight: str, width: float, l
 
     done: list[str] = []
     line = ""
-    words = text.replace(" %", "\N{NO-BREAK SPACE}%").split(" ")
+    # a number and its percent sign stay together
+    words = " ".join(text.split()).replace(" %", "\N{NO-BREAK SPACE}%").split(" ")
     for place, word in enumerate(words):
         longer = f"{line} {word}".strip()
         if fits(longer):
