@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from analytics_assets.charts.experiments import (
     HOW,
+    MOST_PANELS,
     OF_VERDICT,
     SHARE,
     absolute,
     in_words,
     known,
+    panel_height,
+    panel_title,
+    panels,
 )
 from analytics_assets.charts.house import (
     BLUE,
     DARK,
+    GREEN,
     GREY,
     MUTED,
+    ORANGE,
+    PURPLE,
     About,
     NotEnoughError,
     as_days,
@@ -228,3 +235,118 @@ def _unit_ticks(axes: Axes, unit: str) -> None:
         return f"+{told}" if value > 0 else told
 
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+
+
+# --- who came ---------------------------------------------------------------------------------------------------------
+
+_FAR_OUT = 3.2905267314919255
+"""The normal quantile that 1 of 1,000 shares lie beyond, on either side."""
+_ALL_BUT = 0.999
+
+
+@drawing("Shares of the arms of experiments")
+def traffic(about: About, days: pd.DataFrame, trust: pd.DataFrame) -> Figure:
+    """Draw how far the share of each arm is from that of the plan, so far by day, with what chance makes of it.
+
+    Args:
+        about: What it is of; `words` say how many experiments there are (`of`) and are `shown`.
+        days: experiment, variant, planned, is_control, day, assigned: users so far.
+        trust: experiment, state, p_value: of the test of the sample ratio.
+    """
+    finite = [known(*row) for row in days[["planned", "assigned"]].to_numpy()]
+    told = days[finite].dropna(subset=["experiment", "variant", "day"])
+    told = told[(told.planned > 0) & (told.planned < 1) & (told.assigned >= 0)]
+    told = told.drop_duplicates(["experiment", "variant", "day"])
+    courses = {}
+    for name in sorted(told.experiment.unique(), key=str):
+        course = _shares(told[told.experiment == name])
+        if course is not None and len(courses) < MOST_PANELS:
+            courses[name] = course
+    if not courses:
+        raise NotEnoughError("nobody was assigned to two arms of an experiment on a day that is known")
+    states = {row.experiment: row for row in records(trust)}
+    says = (
+        f"Line: share of the users assigned so far minus that of the plan, in points. Band: where {share(_ALL_BUT)} of "
+    )
+    says += "such shares lie by chance on one day. p: of the test of the sample ratio, below 0.001 no number counts."
+    of, shown = about.words.get("of", ""), about.words.get("shown", "")
+    says += f" The {shown} experiments that begin last, of {of}." if of != shown else ""
+    many = len(courses)
+    figure = sheet(about, _traffic_title(list(courses), states), says, height=panel_height(many) + 0.3)
+    for axes, (name, course) in zip(panels(figure, many), courses.items(), strict=True):
+        _share_panel(axes, name, course, states.get(name))
+    return figure
+
+
+def _shares(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """Return by day the deviation of each treatment's share so far, and how far chance goes."""
+    import numpy as np
+
+    so_far = rows.pivot(index="day", columns="variant", values="assigned").sort_index().ffill().fillna(0.0)
+    planned = rows.groupby("variant").planned.max()
+    control = rows[rows.is_control == True].variant.unique()  # noqa: E712 - a column of objects
+    whole = so_far.sum(axis=1)
+    so_far, whole = so_far[whole > 0], whole[whole > 0]
+    treatments = [name for name in so_far.columns if name not in set(control)]
+    if so_far.empty or len(so_far.columns) < 2 or not treatments:
+        return None
+    told = so_far[treatments].div(whole, axis=0) - planned[treatments]
+    most = max(float(p * (1 - p)) for p in planned[treatments])
+    return told.assign(**{_CHANCE: _FAR_OUT * np.sqrt(most / whole), _USERS: whole})
+
+
+_CHANCE, _USERS = "(chance)", "(users)"
+
+
+def _share_panel(axes: Axes, name: Any, course: pd.DataFrame, state: Any) -> None:  # noqa: ANN401 - a name, and a row
+    x, chance, users = course.index.to_numpy(), course[_CHANCE].to_numpy() * 100, course[_USERS]
+    invalid = state is not None and state.state == "invalid"
+    axes.fill_between(x, -chance, chance, color="#EDEDED", lw=0)
+    axes.axhline(0, color=DARK, lw=1)
+    grown = users.to_numpy() >= 0.1 * users.max()
+    far = [float(chance[grown].max())]
+    arms = [column for column in course.columns if column not in {_CHANCE, _USERS}][:_MOST_PANELS]
+    for arm, colour in zip(arms, (ORANGE if invalid else BLUE, PURPLE, GREEN), strict=False):
+        apart = course[arm].to_numpy() * 100
+        axes.plot(x, apart, color=colour, lw=2, marker="o" if len(x) == 1 else "")
+        far.append(float(abs(apart[grown]).max()))
+        axes.annotate(
+            (f"{short(arm, 13)} " if len(arms) > 1 else "") + f"{apart[-1]:+.2f}", (x[-1], apart[-1]),
+            xytext=(0, 7 if apart[-1] >= 0 else -7), textcoords="offset points", ha="right",
+            va="bottom" if apart[-1] >= 0 else "top", size=9.5, weight="bold", color=colour, path_effects=halo(),
+        ).set_in_layout(False)  # fmt: skip
+    axes.set_ylim(-max(far) * 1.35, max(far) * 1.35)
+    wide_enough(axes, x)
+    _few_days(axes, x)
+    axes.locator_params(axis="y", nbins=4)
+    _unit_ticks(axes, "")
+    axes.tick_params(labelsize=9.5)
+    p = f"p {state.p_value:.2g}, {state.state}" if state is not None and known(state.p_value) else "not tested"
+    panel_title(axes, name, f"{number(float(users.iloc[-1]))} users · {p}", ORANGE if invalid else GREY)
+
+
+def _few_days(axes: Axes, x: Any) -> None:  # noqa: ANN401 - an array of days
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    if len(x) == 1:
+        as_days(axes, x)
+        return
+    locator = AutoDateLocator(minticks=2, maxticks=4)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+
+
+def _traffic_title(names: list[Any], states: dict[Any, Any]) -> str:
+    told = {name: states[name].state if name in states else "" for name in names}
+    for state, one, many in (
+        ("invalid", "has shares other than planned, its numbers do not count", "have shares other than planned"),
+        ("warning", "has shares that may be other than planned", "have shares that may be other than planned"),
+    ):
+        who = [short(name, 30) for name in names if told[name] == state]
+        if who:
+            listed = ", ".join(who[:2]) + (f" and {len(who) - 2} more" if len(who) > 2 else "")
+            rest = f"; the other {len(names) - len(who)} show no sign of it" if len(names) > len(who) else ""
+            return f"{listed} {one if len(who) == 1 else many}{rest}"
+    if len(names) == 1:
+        return f"{short(names[0], 40)} shows no sign of shares other than planned"
+    return f"None of {len(names)} experiments shows a sign of shares other than planned"

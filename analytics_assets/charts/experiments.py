@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 SHARE = "share"
 """The unit of metrics that are a share of users: their differences are told in points."""
 
+MOST_PANELS = 8
+"""As many experiments side by side as can be read."""
 _MOST_ROWS = 14
 _FAR = 20.0
 """A difference of more than so many times the control is told as a multiple of it."""
@@ -137,6 +139,32 @@ def limits(
         ends.append(limit)
     low, high = min(ends), max(ends)
     return (low, high) if low < high else (low - 1.0, high + 1.0)
+
+
+def panels(figure: Figure, many: int, **style: Any) -> list[Axes]:  # noqa: ANN401 - what `subplots` takes
+    """Make so many axes side by side, in one row or two."""
+    across = many if many <= 3 else math.ceil(many / 2)
+    made = figure.subplots(math.ceil(many / across), across, squeeze=False, **style).ravel().tolist()
+    for axes in made[many:]:
+        axes.remove()
+    found: list[Axes] = made[:many]
+    return found
+
+
+def panel_height(many: int) -> float:
+    """Return how high a sheet of so many panels is, in inches."""
+    return HEIGHT if many <= 3 else HEIGHT + 1.2
+
+
+def panel_title(axes: Axes, name: object, detail: str, colour: str = GREY) -> None:
+    """Name a panel, with a line below the name."""
+    axes.set_title(" \n ", size=11.5)  # keeps the room, and takes none beside
+    style = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+    for text, up, told in (
+        (short(name, 22), 21, {"size": 11.5, "weight": "bold", "color": DARK}),
+        (detail, 7, {"size": 9.5, "color": colour}),
+    ):
+        axes.annotate(text, (0, 1), xytext=(0, up), **style, **told).set_in_layout(False)
 
 
 def _colour(told: int) -> str:
