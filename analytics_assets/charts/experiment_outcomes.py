@@ -60,14 +60,13 @@ def distributions(about: About, arms: pd.DataFrame, bins: pd.DataFrame) -> Figur
     if not names:
         raise NotEnoughError("no experiment measures an amount of which any user has something")
     told = told[told.experiment.isin(names)].drop_duplicates(["experiment", "variant"])
-    says = (
-        f"Lines: share of an arm's users by how much they have, the band its {LEVEL}; the last step holds all above. "
-    )
+    says = f"Line: share of an arm's users by how much they have, band: its {LEVEL}; the last step holds all above. "
     says += "Users who have nothing are told in words. Triangles: median and 90 % quantile of those who have something."
     says += _so_many(about)
-    figure = sheet(about, _nothing_title(told), says, height=panel_height(len(names)) + 0.3)
+    found = _differing(told)
+    figure = sheet(about, _nothing_title(found, len(names)), says, height=panel_height(len(names)) + 0.3)
     for axes, name in zip(panels(figure, len(names)), names, strict=True):
-        _distribution(axes, told[told.experiment == name], spread[spread.experiment == name])
+        _distribution(axes, told[told.experiment == name], spread[spread.experiment == name], differs=name in found)
     return figure
 
 
@@ -81,8 +80,8 @@ def _ordered(arms: pd.DataFrame) -> list[Any]:
     return sorted(records(arms), key=lambda row: (row.variant != row.control, str(row.variant)))[:_MOST_ARMS]
 
 
-def _nothing_title(told: pd.DataFrame) -> str:
-    """Say in which experiments fewer or more users have nothing at all, at 5 % over all comparisons."""
+def _differing(told: pd.DataFrame) -> set[Any]:
+    """Find the experiments in which fewer or more users have nothing at all, at 5 % over all comparisons."""
     from scipy.special import ndtr
 
     differ, compared = [], 0
@@ -91,13 +90,15 @@ def _nothing_title(told: pd.DataFrame) -> str:
         tests = [_two_shares(control, other) for other in others]
         compared += len(tests)
         differ += [(name, float(2 * ndtr(-abs(z)))) for z in tests]
-    found = sorted({str(name) for name, p in differ if p < 0.05 / max(compared, 1)})
-    many = told.experiment.nunique()
-    if not found:
-        return f"In none of {many} experiments the share of users with nothing is told apart between the arms"
-    listed = " and ".join(short(name, 24) for name in found) if len(found) < 3 else ""
-    of = f"In {len(found)} of {many} experiments" if many > 1 else "In this experiment"
-    return f"{of} the share of users with nothing differs between arms" + (f": {listed}" if listed and many > 1 else "")
+    return {name for name, p in differ if p < 0.05 / max(compared, 1)}
+
+
+def _nothing_title(found: set[Any], many: int) -> str:
+    if many == 1:
+        return f"The share of users with nothing {'differs' if found else 'is not told apart'} between the arms"
+    listed = f": {' and '.join(short(name, 24) for name in sorted(found))}" if 0 < len(found) < 3 else ""
+    none = "None" if not found else str(len(found))
+    return f"{none} of {many} experiments differ{'s' * (len(found) < 2)} in how many users have nothing{listed}"
 
 
 def _two_shares(one: Any, other: Any) -> float:  # noqa: ANN401 - rows of a frame
@@ -106,7 +107,7 @@ def _two_shares(one: Any, other: Any) -> float:  # noqa: ANN401 - rows of a fram
     return (other.nothing / other.users - one.nothing / one.users) / error if error else 0.0
 
 
-def _distribution(axes: Axes, arms: pd.DataFrame, bins: pd.DataFrame) -> None:
+def _distribution(axes: Axes, arms: pd.DataFrame, bins: pd.DataFrame, *, differs: bool) -> None:
     import numpy as np
 
     begins, width = float(bins.begins.min()), float(bins.width.median())
@@ -125,17 +126,22 @@ def _distribution(axes: Axes, arms: pd.DataFrame, bins: pd.DataFrame) -> None:
         axes.stairs(ends[:, 1], edges, baseline=ends[:, 0], fill=True, color=colour, alpha=0.25, lw=0)
         axes.stairs(counts / row.users, edges, color=colour, lw=1.8, baseline=None)
         top = max(top, float(ends[:, 1].max()))
-        for value, mark in ((row.q50, "v"), (row.q90, "v")):
-            if known(value) and low <= value <= high:
-                axes.plot(value, 0, mark, color=colour, ms=8, mec="white", mew=0.8, clip_on=False, zorder=5)
+        marked = [value for value in (row.q50, row.q90) if known(value) and low <= value <= high]
+        size = 12 if row is ordered[0] else 8
+        axes.plot(marked, [0] * len(marked), "v", color=colour, ms=size, mec="white", mew=0.8, clip_on=False, zorder=5)
     _told_nothing(
-        axes, [("have nothing", GREY), *((_nothing(row), colour) for row, colour in zip(ordered, _ARMS, strict=False))]
+        axes,
+        [
+            ("have nothing, differs" if differs else "have nothing", DARK if differs else GREY),
+            *((_nothing(row), colour) for row, colour in zip(ordered, _ARMS, strict=False)),
+        ],
     )
     axes.set_xlim(low, high)
     axes.set_ylim(0, (top or 1.0) * (1.25 + 0.12 * len(ordered)))
     axes.locator_params(nbins=4)
     as_percent(axes)
     axes.tick_params(labelsize=9.5)
+    axes.grid(visible=False)
     unit = short(ordered[0].unit, 8) if ordered[0].unit else ""
     panel_title(axes, ordered[0].experiment, f"{short(ordered[0].called, 24)}{f', {unit}' if unit else ''}")
 
@@ -172,8 +178,8 @@ def adjustment(about: About, results: pd.DataFrame) -> Figure:
     many = len(told)
     hardly = "hardly narrows" if best < _LITTLE else "narrows"
     title = f"Adjusting for the days before {hardly} intervals: by {share(half)} at the median, {share(best)} at most"
-    says = f"Bar: how much narrower a metric's interval is with CUPED than without, whisker: the {LEVEL} of that. Right: the "
-    says += "interval without and with it. "
+    says = f"Bar: how much narrower a metric's interval is with CUPED than without, whisker: the {LEVEL} of that. "
+    says += "Right: the interval without and with it. "
     says += f"At most it is worth {relative(1 / float(told.variance_left.min()) - 1, signed=False)} more users. "
     says += f"The {_MOST_BARS} that gain most, of {many}." if many > _MOST_BARS else ""
     told = told.head(_MOST_BARS)

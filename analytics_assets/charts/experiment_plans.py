@@ -79,7 +79,7 @@ def power(about: About, plans: pd.DataFrame, days: pd.DataFrame) -> Figure:
     says = (
         "Line: the effect on the primary metric that would be found with the plan's power, in % of the metric, if it "
     )
-    says += "began now and lasted so many weeks. Band: from found half of the time to 95 %. Dashed: the minimum effect."
+    says += "began now and lasted so many weeks. Band: from found half of the time to 95 %."
     of, shown = about.words.get("of", ""), about.words.get("shown", "")
     says += f" The {shown} experiments that begin last, of {of}." if of != shown else ""
     figure = sheet(about, _title(curves), says, height=panel_height(len(curves)) + 0.3)
