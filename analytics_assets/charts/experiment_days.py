@@ -15,6 +15,7 @@ from analytics_assets.charts.experiments import (
     OF_VERDICT,
     SHARE,
     absolute,
+    finite,
     in_words,
     known,
     panel_height,
@@ -32,7 +33,6 @@ from analytics_assets.charts.house import (
     About,
     NotEnoughError,
     as_days,
-    beside,
     drawing,
     halo,
     number,
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_PANELS = 3
-_MANY = 6
-"""From so many days on the label of what decides stands beside it, and not beyond the end of the axis."""
 
 
 @drawing("Course of an experiment")
@@ -63,7 +61,7 @@ def timeline(about: About, days: pd.DataFrame, verdicts: pd.DataFrame) -> Figure
         verdicts: variant, verdict, n_control, n, difference, low, high, as_of, ...: of each variant.
     """
     told = days.dropna(subset=["variant", "day", "difference", "anytime_low", "anytime_high", "n"])
-    told = told[[known(*row) for row in told[["difference", "anytime_low", "anytime_high"]].to_numpy()]]
+    told = finite(told, "difference", "anytime_low", "anytime_high", "n")
     told = told.drop_duplicates(["variant", "day"]).sort_values(["variant", "day"])
     if told.empty:
         raise NotEnoughError("no day has users of both arms whose window was over")
@@ -71,16 +69,16 @@ def timeline(about: About, days: pd.DataFrame, verdicts: pd.DataFrame) -> Figure
     names = sorted(told.variant.unique(), key=str)
     shown = names[:_MOST_PANELS]
     courses = {name: told[told.variant == name] for name in shown}
+    unit = about.words.get("unit", "")
     figure = sheet(about, _course_title(about, courses, by_variant, len(names)), _course_words(about, len(names)))
     low, high = _course_limits(about, courses, by_variant)
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for place, (axes, (name, course)) in enumerate(zip(panels, courses.items(), strict=True)):
+    side_by_side = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for place, (axes, (name, course)) in enumerate(zip(side_by_side, courses.items(), strict=True)):
         axes.set_ylim(low, high)
-        _course(axes, about, course, by_variant.get(name), first=place == 0, alone=len(shown) == 1)
         if len(shown) > 1:
-            axes.set_title(short(name, 24))
-    unit = about.words.get("unit", "")
-    panels[0].set_ylabel(f"variant - control, {'points' if unit == SHARE else short(unit, 16) or 'as measured'}")
+            axes.set_title(_panel_name(name, by_variant.get(name), unit, len(shown)), size=11)
+        _course(axes, about, course, by_variant.get(name), first=place == 0, alone=len(shown) == 1)
+    side_by_side[0].set_ylabel(f"variant - control, {'points' if unit == SHARE else short(unit, 16) or 'as measured'}")
     return figure
 
 
@@ -137,8 +135,8 @@ def _course_limits(about: About, courses: dict[Any, pd.DataFrame], by_variant: d
         grown = course[course.n >= 0.2 * course.n.max()]
         ends += [float(grown.anytime_low.min()), float(grown.anytime_high.max())]
         verdict = by_variant.get(name)
-        if verdict is not None and known(verdict.low, verdict.high):
-            ends += [float(verdict.low), float(verdict.high)]
+        if verdict is not None:
+            ends += [float(end) for end in (verdict.difference, verdict.low, verdict.high) if known(end)]
     least = in_words(about, "minimum_effect", math.nan)
     span = max(ends) - min(ends)
     if known(least) and least < span:
@@ -163,7 +161,9 @@ def _course(axes: Axes, about: About, course: pd.DataFrame, verdict: Any, *, fir
     _planned_end(axes, about, x, alone=alone)
     if verdict is not None and known(verdict.difference):
         place = _when(course, verdict)
-        _decides(axes, x[place], verdict, unit, inside=place < len(x) - _MANY)
+        _decides(axes, x[place], verdict)
+        if alone:
+            _label_decision(axes, x, place, verdict, unit)
     as_days(axes, x)
     _unit_ticks(axes, unit)
 
@@ -178,17 +178,40 @@ def _when(course: pd.DataFrame, verdict: Any) -> int:  # noqa: ANN401 - a row of
     return int(reached[0]) if len(reached) else len(course) - 1
 
 
-def _decides(axes: Axes, at: Any, verdict: Any, unit: str, *, inside: bool) -> None:  # noqa: ANN401 - a day, and a row
+def _panel_name(name: Any, verdict: Any, unit: str, many: int) -> str:  # noqa: ANN401 - a name, and a row
+    if verdict is None or not known(verdict.difference):
+        return short(name, 24)
+    effect = f" {absolute(verdict.difference, unit)}" if many < 3 else ""
+    return f"{short(name, 16)}: {short(verdict.verdict, 24 if many < 3 else 14)}{effect}"
+
+
+def _decides(axes: Axes, at: Any, verdict: Any) -> None:  # noqa: ANN401 - a day, and a row
     colour = OF_VERDICT.get(str(verdict.verdict), GREY)
-    sure = known(verdict.low, verdict.high)
-    if sure:
+    if known(verdict.low, verdict.high):
         axes.vlines(at, verdict.low, verdict.high, color=colour, lw=3, zorder=5, clip_on=False)
     axes.plot(at, verdict.difference, "o", color=colour, ms=9, zorder=6, clip_on=False)
-    told = str(verdict.verdict).replace("no meaningful difference", "no meaningful\ndifference")
-    beside(
-        axes, f"{told}\n{absolute(verdict.difference, unit)}",
-        (at, verdict.high if inside and sure else verdict.difference), (10, -4 if inside else 0), color=colour,
-        weight="bold", size=11, path_effects=halo(), zorder=7, va="top" if inside else "center",
+
+
+def _label_decision(axes: Axes, x: Any, place: int, verdict: Any, unit: str) -> None:  # noqa: ANN401 - days, and a row
+    """Say what was decided beside the dot, or beyond the end of the axis where that is nearer."""
+    from matplotlib.dates import date2num
+
+    low, high = axes.get_ylim()
+    inside = place < len(x) // 2
+    where = verdict.high if inside and known(verdict.high) else verdict.difference
+    height = min(max((where - low) / (high - low), 0.12), 0.95)
+    told = short(verdict.verdict, 24).replace("no meaningful", "no meaningful\n").replace("\n ", "\n")
+    style = {"size": 11, "weight": "bold", "color": OF_VERDICT.get(str(verdict.verdict), GREY), "zorder": 7}
+    text = f"{told}\n{absolute(verdict.difference, unit)}"
+    if inside:
+        axes.annotate(
+            text, (date2num(x[place]), height), xycoords=axes.get_xaxis_transform(), xytext=(10, -4),
+            textcoords="offset points", va="top", path_effects=halo(), **style,
+        )  # fmt: skip
+        return
+    axes.annotate(
+        text, (1, height), xycoords="axes fraction", xytext=(8, 0), textcoords="offset points", va="center",
+        annotation_clip=False, **style,
     )  # fmt: skip
 
 
@@ -253,8 +276,7 @@ def traffic(about: About, days: pd.DataFrame, trust: pd.DataFrame) -> Figure:
         days: experiment, variant, planned, is_control, day, assigned: users so far.
         trust: experiment, state, p_value: of the test of the sample ratio.
     """
-    finite = [known(*row) for row in days[["planned", "assigned"]].to_numpy()]
-    told = days[finite].dropna(subset=["experiment", "variant", "day"])
+    told = finite(days, "planned", "assigned").dropna(subset=["experiment", "variant", "day"])
     told = told[(told.planned > 0) & (told.planned < 1) & (told.assigned >= 0)]
     told = told.drop_duplicates(["experiment", "variant", "day"])
     courses = {}

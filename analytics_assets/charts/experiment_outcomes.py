@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from analytics_assets.charts.experiments import MOST_PANELS, known, panel_height, panel_title, panels, relative
+from analytics_assets.charts.experiments import MOST_PANELS, finite, known, panel_height, panel_title, panels, relative
 from analytics_assets.charts.house import (
     BLUE,
     COLOURS,
@@ -19,6 +19,7 @@ from analytics_assets.charts.house import (
     MUTED,
     About,
     NotEnoughError,
+    as_numbers,
     as_percent,
     drawing,
     number,
@@ -53,8 +54,7 @@ def distributions(about: About, arms: pd.DataFrame, bins: pd.DataFrame) -> Figur
     told = arms.dropna(subset=["experiment", "variant", "users", "nothing"])
     told = told[(told.users > 0) & (told.nothing >= 0) & (told.nothing <= told.users)]
     spread = bins.dropna(subset=["experiment", "variant", "bin", "begins", "width", "users"])
-    finite = [known(*row) for row in spread[["begins", "width", "users"]].to_numpy()]
-    spread = spread[finite]
+    spread = finite(spread, "bin", "begins", "width", "users")
     spread = spread[(spread.width > 0) & (spread.users >= 0)]
     names = [name for name in sorted(told.experiment.unique()) if (spread.experiment == name).any()][:MOST_PANELS]
     if not names:
@@ -127,8 +127,9 @@ def _distribution(axes: Axes, arms: pd.DataFrame, bins: pd.DataFrame, *, differs
         axes.stairs(counts / row.users, edges, color=colour, lw=1.8, baseline=None)
         top = max(top, float(ends[:, 1].max()))
         marked = [value for value in (row.q50, row.q90) if known(value) and low <= value <= high]
-        size = 12 if row is ordered[0] else 8
-        axes.plot(marked, [0] * len(marked), "v", color=colour, ms=size, mec="white", mew=0.8, clip_on=False, zorder=5)
+        for value in marked:
+            size = 12 if row is ordered[0] else 8
+            axes.plot(value, 0, "v", color=colour, ms=size, mec="white", mew=0.8, clip_on=False, zorder=5)
     _told_nothing(
         axes,
         [
@@ -140,23 +141,24 @@ def _distribution(axes: Axes, arms: pd.DataFrame, bins: pd.DataFrame, *, differs
     axes.set_ylim(0, (top or 1.0) * (1.25 + 0.12 * len(ordered)))
     axes.locator_params(nbins=4)
     as_percent(axes)
+    as_numbers(axes, "x")
     axes.tick_params(labelsize=9.5)
     axes.grid(visible=False)
     unit = short(ordered[0].unit, 8) if ordered[0].unit else ""
-    panel_title(axes, ordered[0].experiment, f"{short(ordered[0].called, 24)}{f', {unit}' if unit else ''}")
+    panel_title(axes, ordered[0].experiment, f"{ordered[0].called}{f', {unit}' if unit else ''}")
 
 
 def _told_nothing(axes: Axes, lines: list[tuple[str, str]]) -> None:
     for place, (text, colour) in enumerate(lines):
         axes.annotate(
             text, (1, 1), xycoords="axes fraction", xytext=(0, -1 - 13 * place), textcoords="offset points", ha="right",
-            va="top", size=9, color=colour, weight="bold" if place else "normal",
+            va="top", size=9, color=colour,
         ).set_in_layout(False)  # fmt: skip
 
 
 def _nothing(row: Any) -> str:  # noqa: ANN401 - a row of a frame
     low, high = wilson(int(row.nothing), int(row.users)) or (0.0, 1.0)
-    return f"{short(row.variant, 14)} {row.nothing / row.users * 100:.1f} ± {(high - low) * 50:.1f} %"
+    return f"{short(row.variant, 13)} {row.nothing / row.users * 100:.1f} ± {(high - low) * 50:.1f} %"
 
 
 @drawing("What adjusting for the days before gains")
@@ -167,8 +169,7 @@ def adjustment(about: About, results: pd.DataFrame) -> Figure:
         about: What it is of.
         results: experiment, variant, called, role, control, n_control, n, low, high, variance_left.
     """
-    finite = [known(*row) for row in results[["n_control", "n", "low", "high", "variance_left"]].to_numpy()]
-    told = results[finite]
+    told = finite(results, "n_control", "n", "low", "high", "variance_left")
     told = told[(told.variance_left > 0) & (told.n + told.n_control > 4) & (told.high > told.low)]
     if told.empty:
         raise NotEnoughError("no metric of an experiment is adjusted for the days before")

@@ -65,6 +65,13 @@ def known(*values: Any) -> bool:  # noqa: ANN401 - whatever a frame holds
     return all(isinstance(value, int | float) and math.isfinite(value) for value in map(_plain, values))
 
 
+def finite(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Keep the rows in which all of these columns are finite numbers."""
+    import numpy as np
+
+    return frame[np.isfinite(frame[list(columns)].to_numpy(dtype=float)).all(axis=1)]
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401 - NumPy's numbers become Python's
     return value.item() if hasattr(value, "item") else value
 
@@ -162,7 +169,7 @@ def panel_title(axes: Axes, name: object, detail: str, colour: str = GREY) -> No
     style = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
     for text, up, told in (
         (short(name, 22), 21, {"size": 11.5, "weight": "bold", "color": DARK}),
-        (detail, 7, {"size": 9.5, "color": colour}),
+        (short(detail, 30), 7, {"size": 9.5, "color": colour}),
     ):
         axes.annotate(text, (0, 1), xytext=(0, up), **style, **told).set_in_layout(False)
 
