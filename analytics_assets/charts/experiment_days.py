@@ -98,7 +98,7 @@ def _course_title(about: About, courses: dict[Any, pd.DataFrame], by_variant: di
     name, unit = short(about.asked, 40), about.words.get("unit", "")
     verdict = by_variant.get(next(iter(courses)))
     if verdict is not None and verdict.verdict == "invalid":
-        return f"{name}: invalid, whatever the course of the difference shows"
+        return f"{name}: invalid, no day's difference counts"
     if len(courses) == 1 and arms == 1:
         (course,) = courses.values()
         called = short(about.words.get("called", "the primary metric"))
@@ -201,7 +201,12 @@ def _label_decision(axes: Axes, x: Any, place: int, verdict: Any, unit: str) -> 
     where = verdict.high if inside and known(verdict.high) else verdict.difference
     height = min(max((where - low) / (high - low), 0.12), 0.95)
     told = short(verdict.verdict, 24).replace("no meaningful", "no meaningful\n").replace("\n ", "\n")
-    style = {"size": 11, "weight": "bold", "color": OF_VERDICT.get(str(verdict.verdict), GREY), "zorder": 7}
+    style: dict[str, Any] = {
+        "size": 11,
+        "weight": "bold",
+        "color": OF_VERDICT.get(str(verdict.verdict), GREY),
+        "zorder": 7,
+    }
     text = f"{told}\n{absolute(verdict.difference, unit)}"
     if inside:
         axes.annotate(
@@ -239,7 +244,7 @@ def _planned_end(axes: Axes, about: About, x: Any, *, alone: bool) -> None:  # n
         end = dt.date.fromisoformat(about.words.get("ends", ""))
     except ValueError:
         return
-    day = np.datetime64(end, "D")
+    day: Any = np.datetime64(end, "D")
     if not x[0].astype("datetime64[D]") < day <= x[-1].astype("datetime64[D]"):
         return
     axes.axvline(day, color=GREY, lw=1, ls=(0, (1, 2)))
@@ -279,7 +284,7 @@ def traffic(about: About, days: pd.DataFrame, trust: pd.DataFrame) -> Figure:
     told = finite(days, "planned", "assigned").dropna(subset=["experiment", "variant", "day"])
     told = told[(told.planned > 0) & (told.planned < 1) & (told.assigned >= 0)]
     told = told.drop_duplicates(["experiment", "variant", "day"])
-    courses = {}
+    courses: dict[Any, pd.DataFrame] = {}
     for name in sorted(told.experiment.unique(), key=str):
         course = _shares(told[told.experiment == name])
         if course is not None and len(courses) < MOST_PANELS:

@@ -24,7 +24,6 @@ from analytics_assets.charts.house import (
     drawing,
     number,
     records,
-    share,
     sheet,
     short,
 )
@@ -178,7 +177,8 @@ def adjustment(about: About, results: pd.DataFrame) -> Figure:
     half, best = float(told.gained.median()), float(told.gained.max())
     many = len(told)
     hardly = "hardly narrows" if best < _LITTLE else "narrows"
-    title = f"Adjusting for the days before {hardly} intervals: by {share(half)} at the median, {share(best)} at most"
+    title = f"Adjusting for the days before {hardly} intervals: by {relative(half, signed=False)} at the median, "
+    title += f"{relative(best, signed=False)} at most"
     says = f"Bar: how much narrower a metric's interval is with CUPED than without, whisker: the {LEVEL} of that. "
     says += "Right: the interval without and with it. "
     says += f"At most it is worth {relative(1 / float(told.variance_left.min()) - 1, signed=False)} more users. "
@@ -200,7 +200,12 @@ def _gains(axes: Axes, told: pd.DataFrame) -> None:
         top = max(top, high, row.gained)
         name = f"{short(row.experiment, 22)}" + (f" ({short(row.variant, 13)})" if several else "")
         axis = axes.get_yaxis_transform()
-        style = {"xycoords": axis, "textcoords": "offset points", "va": "center", "annotation_clip": False}
+        style: dict[str, Any] = {
+            "xycoords": axis,
+            "textcoords": "offset points",
+            "va": "center",
+            "annotation_clip": False,
+        }
         axes.annotate(f"{name} · {short(row.called, 26)}", (0, place), xytext=(-6, 0), ha="right", size=10.5, **style)
         axes.annotate(_widths(row), (1, place), xytext=(8, 0), ha="left", size=10, color=GREY, **style)
     axes.set_xlim(min(0.0, float(told.gained.min())) * 1.06, top * 1.06 or 1.0)
@@ -225,7 +230,7 @@ def _gain_interval(left: float, users: float) -> tuple[float, float]:
 def _widths(row: Any) -> str:  # noqa: ANN401 - a row of a frame
     half = (row.high - row.low) / 2
     without = half / math.sqrt(row.variance_left)
-    if known(row.control) and row.control:
+    if known(row.control) and row.control and half < 10 * abs(row.control):
         scale = abs(row.control)
-        return f"± {without / scale * 100:.3g} % to ± {half / scale * 100:.3g} %"
+        return f"± {without / scale * 100:.2f} % to ± {half / scale * 100:.2f} %"
     return f"± {number(without)} to ± {number(half)}"

@@ -185,7 +185,7 @@ def _draw(axes: Axes, curve: _Curve) -> None:
     weeks = f"after {curve.weeks[-1]} week{'s' * (curve.weeks[-1] > 1)} {relative(curve.least[-1], signed=False)}"
     axes.annotate(
         weeks, (1, 1), xycoords="axes fraction", xytext=(0, -2), textcoords="offset points", ha="right", va="top",
-        size=9.5, weight="bold", color=BLUE, path_effects=halo(),
+        size=9.5, weight="bold", color=BLUE,
     ).set_in_layout(False)  # fmt: skip
     axes.annotate(
         f"minimum effect {relative(curve.minimum, signed=False)}", (0, curve.minimum),
@@ -197,7 +197,9 @@ def _draw(axes: Axes, curve: _Curve) -> None:
     axes.tick_params(labelsize=9.5)
     from matplotlib.ticker import FuncFormatter
 
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: relative(round(value, 12), signed=False)))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: relative(round(value, 12), signed=False).replace(".0 %", " %"))
+    )
     needs = "more than ever come" if curve.needed is None else f"{number(curve.needed)} weeks"
     detail = f"needs {needs}, {number(curve.planned)} planned"
     panel_title(axes, curve.name, detail, ORANGE if late else DARK)

@@ -69,7 +69,8 @@ def finite(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Keep the rows in which all of these columns are finite numbers."""
     import numpy as np
 
-    return frame[np.isfinite(frame[list(columns)].to_numpy(dtype=float)).all(axis=1)]
+    kept: pd.DataFrame = frame[np.isfinite(frame[list(columns)].to_numpy(dtype=float)).all(axis=1)]
+    return kept
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - NumPy's numbers become Python's
@@ -79,10 +80,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - NumPy's numbers become Python's
 def relative(value: float, *, signed: bool = True) -> str:
     """Write a difference as a share of the control.
 
-    >>> relative(0.126), relative(-0.0018), relative(25.0), relative(0.05, signed=False)
-    ('+12.6 %', '-0.2 %', '+25 times', '5 %')
+    >>> relative(0.126), relative(-0.0018), relative(25.0), relative(0.05, signed=False), relative(-1e-9)
+    ('+12.6 %', '-0.2 %', '+25 times', '5.0 %', '0.0 %')
     """
-    told = share(value, 1) if abs(value) < _FAR else f"{number(value)} times"
+    told = f"{value * 100:.1f} %".replace("-0.0 %", "0.0 %") if abs(value) < _FAR else f"{number(value)} times"
     return f"+{told}" if signed and value > 0 else told
 
 
@@ -92,7 +93,12 @@ def absolute(value: float, unit: str, *, signed: bool = True) -> str:
     >>> absolute(0.0837, "share"), absolute(-1.375, "EUR"), absolute(2, "", signed=False)
     ('+8.4 points', '-1.38 EUR', '2')
     """
-    told = f"{_tenth(value * 100)} points" if unit == SHARE else f"{number(value)} {short(unit, 12) if unit else ''}"
+    points = _tenth(value * 100)
+    told = (
+        f"{points} point{'s' * (points not in {'1', '-1'})}"
+        if unit == SHARE
+        else f"{number(value)} {short(unit, 12) if unit else ''}"
+    )
     return f"+{told.strip()}" if signed and value > 0 else told.strip()
 
 
@@ -166,11 +172,12 @@ def panel_height(many: int) -> float:
 def panel_title(axes: Axes, name: object, detail: str, colour: str = GREY) -> None:
     """Name a panel, with a line below the name."""
     axes.set_title(" \n ", size=11.5)  # keeps the room, and takes none beside
-    style = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
-    for text, up, told in (
+    style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+    texts: tuple[tuple[str, int, dict[str, Any]], ...] = (
         (short(name, 22), 21, {"size": 11.5, "weight": "bold", "color": DARK}),
         (short(detail, 30), 7, {"size": 9.5, "color": colour}),
-    ):
+    )
+    for text, up, told in texts:
         axes.annotate(text, (0, 1), xytext=(0, up), **style, **told).set_in_layout(False)
 
 
@@ -258,7 +265,7 @@ def _rows(row: Any, verdict: Any, about: About, *, several: bool, family: int) -
     else:
         decided, users = number(verdict.n + verdict.n_control), number(row.n_control + row.n)
         lines = [
-            _row(row, shown, scale, detail, f"decided of {decided} users", invalid=invalid),
+            _row(row, shown, scale, detail, f"decided by {decided} users", invalid=invalid),
             _row(row, fixed, scale, f"all {users} users, decides nothing", levels, invalid=invalid, faint=True),
         ]
     return [line for line in lines if line is not None]
@@ -330,7 +337,7 @@ def _how_to_read(about: About, told: pd.DataFrame, family: int, left_out: int) -
     says += f"({HOW.get(about.words.get('method', ''), 'by the plan')}"
     says += f", for {arms} variants)" if arms > 1 else ")"
     says += f", of secondary metrics widened for {family} comparisons. " if family > 1 else ". "
-    says += "Grey ground: less than the minimum effect. " if known(*told.minimum_effect.dropna().head(1)) else ""
+    says += "Grey: less than the minimum effect. " if known(*told.minimum_effect.dropna().head(1)) else ""
     says += "Lower is better. " if (told.better == "down").all() else ""
     says += f"{left_out} more lines are left out." if left_out else ""
     return says
@@ -358,7 +365,7 @@ def _relative_ticks(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: relative(round(value, 12))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: relative(round(value, 12)).replace(".0 %", " %")))
 
 
 def _line(axes: Axes, place: int, row: _Row, low: float, high: float) -> None:
@@ -386,31 +393,21 @@ def _line(axes: Axes, place: int, row: _Row, low: float, high: float) -> None:
 
 
 def _words_beside(axes: Axes, place: int, row: _Row) -> None:
-    axis = axes.get_yaxis_transform()
-    place_two = 8 if row.name else 0
-    for text, points, style in (
-        (row.name, 8, {"size": 12, "color": DARK, "weight": "bold" if row.role == "primary" else "normal"}),
-        (row.detail, -place_two, {"size": 9.5, "color": GREY}),
-    ):
+    """Write the name of a line at its left and what it says at its right, each in one line or two."""
+    upper, lower = 8 if row.name else 0, 8 if row.says else 0
+    weight = "bold" if row.role == "primary" else "normal"
+    colour = row.effect_colour or (row.colour if row.colour != MUTED else GREY)
+    effect = {"size": 10, "color": colour} if row.faint else {"size": 11.5, "color": colour, "weight": "bold"}
+    texts: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
+        (row.name, 0, 8, {"size": 12, "color": DARK, "weight": weight}),
+        (row.detail, 0, -upper, {"size": 9.5, "color": GREY}),
+        (row.effect, 1, lower, effect),
+        (row.says, 1, -8, {"size": 9.5, "color": GREY}),
+    )
+    for text, at, up, style in texts:
         axes.annotate(
-            text, (0, place), xycoords=axis, xytext=(-8, points), textcoords="offset points", ha="right", va="center",
-            annotation_clip=False, **style,
-        )  # fmt: skip
-    place_two = 8 if row.says else 0
-    for text, points, style in (
-        (
-            row.effect,
-            place_two,
-            {
-                "size": 10 if row.faint else 11.5,
-                "color": row.effect_colour or (row.colour if row.colour != MUTED else GREY),
-            },
-        ),
-        (row.says, -8, {"size": 9.5, "color": GREY}),
-    ):
-        axes.annotate(
-            text, (1, place), xycoords=axis, xytext=(10, points), textcoords="offset points", ha="left", va="center",
-            annotation_clip=False, weight="bold" if points >= 0 and not row.faint else "normal", **style,
+            text, (at, place), xycoords=axes.get_yaxis_transform(), xytext=(10 if at else -8, up),
+            textcoords="offset points", ha="left" if at else "right", va="center", annotation_clip=False, **style,
         )  # fmt: skip
 
 
@@ -424,8 +421,8 @@ def headline(about: About, verdicts: Sequence[Any], effects: pd.DataFrame) -> st
         return f"{name}: there is no verdict"
     if len(verdicts) == 1:
         return f"{name}: {_decided(about, verdicts[0], effects)}"
-    if len({row.verdict for row in verdicts} & {"invalid"}):
-        return f"{name}: {_decided(about, verdicts[0], effects)}"
+    if invalid := [row for row in verdicts if row.verdict == "invalid"]:
+        return f"{name}: {_decided(about, invalid[0], effects)}"
     if len(verdicts) > 3:
         counted: dict[str, int] = {}
         for row in verdicts:
@@ -450,6 +447,8 @@ def _decided(about: About, row: Any, effects: pd.DataFrame) -> str:  # noqa: ANN
     held = ", every guardrail within its margin" if len(guardrails) > 1 else ""
     if len(guardrails) == 1:
         held = f", {short(guardrails.called.iloc[0])} within its margin"
+    if later := _later(row, own):
+        told, held = f"{told}, {later}", ""
     by_verdict = {
         "invalid": f"invalid, no number counts: {short(row.because, 120)}",
         "ship": f"ship, {told}{held}",
@@ -459,6 +458,16 @@ def _decided(about: About, row: Any, effects: pd.DataFrame) -> str:  # noqa: ANN
         "inconclusive": f"inconclusive, {told}{_could(row, own)}",
     }
     return by_verdict.get(str(row.verdict), short(row.verdict))
+
+
+def _later(row: Any, own: pd.DataFrame) -> str:  # noqa: ANN401 - a row of a frame
+    """Say what all users tell of the primary where fewer have decided."""
+    for primary in records(own[own.role == "primary"].head(1)):
+        numbers = (primary.n, primary.n_control, primary.control, primary.difference, row.n, row.n_control)
+        if known(*numbers) and primary.control and primary.n + primary.n_control != row.n + row.n_control:
+            users = number(primary.n + primary.n_control)
+            return f"{relative(primary.difference / abs(primary.control))} over all {users} users"
+    return ""
 
 
 def _could(row: Any, own: pd.DataFrame) -> str:  # noqa: ANN401 - a row of a frame
