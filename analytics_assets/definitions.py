@@ -51,11 +51,13 @@ def build_definitions(
     )
     from analytics_assets.automation.drawing import chart_definition
     from analytics_assets.automation.jobs import daily_job, daily_partitions, weekly_job, weekly_tables
+    from analytics_assets.automation.report import report_definition
     from analytics_assets.automation.runtime import open_runtime
     from analytics_assets.automation.schedules import daily_schedule, weekly_schedule
     from analytics_assets.automation.sensors import dead_runs_sensor, late_rows_sensor, new_files_sensor
 
     graph = resolve(project)
+    charts = drawable(project, graph).charts
     partitions = daily_partitions(project)
 
     @dg.resource(description="The lake, held for one run")
@@ -75,7 +77,8 @@ def build_definitions(
         *(table_definition(asset, graph, project, partitions) for asset in graph.tables),
         release_definition(graph, project),
         exports_definition(graph, project),
-        *(chart_definition(asset, graph, project) for asset in drawable(project, graph).charts),
+        *(chart_definition(asset, graph, project) for asset in charts),
+        report_definition(graph, project, charts),
     ]
     keys = [key for definition in assets for key in definition.keys]
     tables = graph.contracts()

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     charts: Path | None = Field(
         None, description="folder of the charts that a run draws; HOME/charts/PROJECT by default"
     )
+    reports: Path | None = Field(
+        None, description="folder of the executive report that a run writes; HOME/reports/PROJECT by default"
+    )
     memory: str | None = Field(
         None, description="most memory of the engine, such as 4GB; half of the machine's by default"
     )
@@ -69,6 +72,10 @@ class Settings(BaseSettings):
     def charts_folder(self, project: str) -> Path:
         """Return the folder of a project's charts."""
         return (self.charts or self.history.parent / "charts" / project).absolute()
+
+    def reports_folder(self, project: str) -> Path:
+        """Return the folder of a project's executive report."""
+        return (self.reports or self.history.parent / "reports" / project).absolute()
 
     @property
     def engine_memory(self) -> str:

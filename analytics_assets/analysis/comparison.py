@@ -59,9 +59,9 @@ def people(user_days: Table, now: Days, before: Days) -> Table:
 
 def ordering(user_day_events: Table, user_days: Table, event: str, days: Days) -> Table:
     """Count the user-days with an event, and those of them with an order, in one row."""
-    did = user_day_events.filter(
-        user_day_events.day.between(*days), user_day_events.event_type == event
-    ).select("user_id", "day")
+    did = user_day_events.filter(user_day_events.day.between(*days), user_day_events.event_type == event).select(
+        "user_id", "day"
+    )
     bought = user_days.filter(user_days.day.between(*days), user_days.orders > 0).select("user_id", "day")
     ordered = did.semi_join(bought, ["user_id", "day"])
     return did.aggregate(did=did.count()).cross_join(ordered.aggregate(ordered=ordered.count()))

@@ -14,6 +14,8 @@ from analytics_assets.assets import report_business as business
 from analytics_assets.assets import report_models as models
 from analytics_assets.assets import report_quality as quality
 from analytics_assets.assets.catalog import Graph, Setting
+from analytics_assets.assets.series import named_days
+from analytics_assets.lake.days import Days
 from analytics_assets.project.model import Project
 from analytics_assets.report.findings import Findings, Range
 
@@ -41,9 +43,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 def reads(project: Project, graph: Graph) -> tuple[str, ...]:
     """Name the tables that the report of a project reads, of those that there are."""
-    funnels = [
-        f"funnel_{name}{suffix}" for name in project.questions.funnels for suffix in ("", "_friction")
-    ]
+    funnels = [f"funnel_{name}{suffix}" for name in project.questions.funnels for suffix in ("", "_friction")]
     staged = [f"staged_{name}" for name in project.raw_tables()]
     wanted = (*business.READS, *models.READS, *quality.READS, *funnels, *staged)
     return tuple(name for name in dict.fromkeys(wanted) if name in graph.contracts())
@@ -62,7 +62,9 @@ def gather(
     """
     project, days = setting.project, setting.so_far
     period, before, year = periods(days.first, days.last)
-    look = business.Look(setting, period, before, year)
+    compared = before or period
+    named = named_days(project.forecasts, Days(compared.first, period.last))
+    look = business.Look(setting, period, before, year, frozenset(day for found in named.values() for day in found))
     kpis = business.kpis(tables, look)
     order = business.average_order(tables, look)
     segments = models.segments(tables, setting)
@@ -121,7 +123,9 @@ def periods(first: dt.date, last: dt.date) -> tuple[Range, Range | None, Range |
 def left_out(tables: Mapping[str, Table], project: Project, absent: Mapping[str, str]) -> dict[str, str]:
     """Say which sections have no tables, and why."""
     found = {
-        section: "; ".join(f"{name} {absent.get(name, 'is not in the release')}" for name in needs if name not in tables)
+        section: "; ".join(
+            f"{name} {absent.get(name, 'is not in the release')}" for name in needs if name not in tables
+        )
         for section, needs in _SECTIONS.items()
         if any(name not in tables for name in needs)
     }

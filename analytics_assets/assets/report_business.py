@@ -9,12 +9,13 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from analytics_assets.analysis import comparison
 from analytics_assets.assets.catalog import Setting
 from analytics_assets.project.questions import Funnel as AskedFunnel
-from analytics_assets.report.findings import MONTH, Friction, Funnel, Kpi, Part, Products, Range, Returned, Step
+from analytics_assets.report.findings import MONTH, Friction, Funnel, Kpi, Part, Products, Range, Returned, Step, Unit
 from analytics_assets.statistics.changes import Change, Shared, of_daily_shares, of_days, of_people, of_shares
 from analytics_assets.statistics.multiple import adjust
 from analytics_assets.statistics.proportions import difference_interval, two_proportions, wilson
@@ -22,6 +23,7 @@ from analytics_assets.statistics.proportions import difference_interval, two_pro
 if TYPE_CHECKING:
     from ibis.expr.types import Table
 
+Way: TypeAlias = Literal["up", "down", ""]
 READS = (
     "revenue_daily",
     "fact_events",
@@ -37,6 +39,7 @@ Record = Mapping[str, Any]
 _MOST = 8
 _BEST = 3
 _MANY_PIECES = 50
+_FEWEST_PAIRS = 14
 _AN_ORDER = 0.9
 """An event is an order where on nine of ten user-days with it there is one."""
 
@@ -49,10 +52,19 @@ class Look:
     period: Range
     before: Range | None
     year: Range | None
+    named: frozenset[dt.date] = frozenset()
 
     def collect(self, table: Table) -> list[dict[str, Any]]:
         """Compute a small table."""
         return self.setting.collect(table)
+
+    def ordinary(self) -> tuple[bool, ...]:
+        """Say of each pair of days whether neither has a name; nothing where none has, or too few pairs are left."""
+        if self.before is None:
+            return ()
+        firsts = (self.period.first, self.before.first)
+        pairs = [not {day + dt.timedelta(days=n) for day in firsts} & self.named for n in range(self.period.days)]
+        return tuple(pairs) if _FEWEST_PAIRS <= sum(pairs) < len(pairs) else ()
 
 
 def kpis(tables: Mapping[str, Table], look: Look) -> tuple[Kpi, ...]:
@@ -162,14 +174,17 @@ def _values(series: Series, days: Range, name: str) -> list[float]:
     return [float(row.get(name) or 0.0) for row in found]
 
 
-def _sum(
-    look: Look, series: Series, called: str, name: str, unit: Any, better: Any, over: str = ""
-) -> Kpi | None:
-    def change(other: Range | None) -> Change | None:
+def _sum(look: Look, series: Series, called: str, name: str, unit: Unit, better: Way, over: str = "") -> Kpi | None:
+    def change(other: Range | None, pairs: Sequence[bool] | None = None) -> Change | None:
         if other is None:
             return None
-        below = (_values(series, look.period, over), _values(series, other, over)) if over else (None, None)
-        return of_days(_values(series, look.period, name), _values(series, other, name), *below)
+        wanted = (name, over) if over else (name,)
+        values = [_values(series, days, column) for column in wanted for days in (look.period, other)]
+        if pairs is not None:
+            values = [list(compress(told, pairs)) for told in values]
+        return of_days(*values)
+
+    ordinary = look.ordinary()
 
     value = math.fsum(_values(series, look.period, name))
     if over:
@@ -178,7 +193,16 @@ def _sum(
             return None
         value /= below
     return Kpi(
-        called, unit, better, "days", "revenue_daily", value, change=change(look.before), year=change(look.year)
+        called,
+        unit,
+        better,
+        "days",
+        "revenue_daily",
+        value,
+        change=change(look.before),
+        year=change(look.year),
+        plain=change(look.before, ordinary) if ordinary else None,
+        plain_days=sum(ordinary),
     )
 
 
@@ -195,7 +219,9 @@ def _refunded(look: Look, series: Series) -> Kpi | None:
         return None
     value = math.fsum(_values(series, look.period, "refunds")) / net
     called = "refunds as a share of net revenue"
-    return Kpi(called, "share", "down", "days", "revenue_daily", value, change=change(look.before), year=change(look.year))
+    return Kpi(
+        called, "share", "down", "days", "revenue_daily", value, change=change(look.before), year=change(look.year)
+    )
 
 
 def average_order(tables: Mapping[str, Table], look: Look) -> float | None:
@@ -232,9 +258,7 @@ def _funnel(tables: Mapping[str, Table], look: Look, name: str, asked: AskedFunn
     for row in rows:
         interval = None if row["dimension"] else wilson(row["went_on"], row["came"])
         if interval and row["step"] in required:
-            steps.append(
-                Step(row["name"], previous(row["step"]), row["came"], row["went_on"], row["rate"], *interval)
-            )
+            steps.append(Step(row["name"], previous(row["step"]), row["came"], row["went_on"], row["rate"], *interval))
     orders = order if order and _ends_in_an_order(tables, look, asked.steps[-1].event) else None
     end = steps[-1].went_on if steps else 0
     seen = (look.period.last - look.setting.so_far.first).days + 1
@@ -320,7 +344,10 @@ def _trend(funnel: Table, look: Look, last: int) -> tuple[Change | None, tuple[R
     open_days = [day for day, steps in days.items() if any(row["immature"] for row in steps.values())]
     until = min(open_days, default=look.period.last + dt.timedelta(days=1)) - dt.timedelta(days=1)
     width = dt.timedelta(days=look.period.days)
-    now, before = Range(until - width + dt.timedelta(days=1), until), Range(until - 2 * width + dt.timedelta(days=1), until - width)
+    now, before = (
+        Range(until - width + dt.timedelta(days=1), until),
+        Range(until - 2 * width + dt.timedelta(days=1), until - width),
+    )
     if before.first < look.setting.so_far.first:
         return None, None
 
@@ -403,8 +430,9 @@ def returned(tables: Mapping[str, Table], look: Look) -> tuple[Returned, ...]:
     if not {"product_performance", "fact_returns"} <= tables.keys():
         return ()
     sold = tables["product_performance"]
-    wanted = sold.filter(sold.units > 0).select("product_id", "product", "units", "returned", "refund")
+    wanted = sold.filter(sold.units > 0).select("product_id", "product", "units", "returned", "refund", "net")
     rows = look.collect(wanted.order_by("product_id"))
+    net = float(sum(row["net"] or 0 for row in rows))
     units, back = sum(row["units"] for row in rows), sum(_back(row) for row in rows)
     judged = [row for row in rows if row["units"] >= _MANY_PIECES and row["units"] < units]
     compared = [two_proportions(_back(row), row["units"], back - _back(row), units - row["units"]) for row in judged]
@@ -427,6 +455,7 @@ def returned(tables: Mapping[str, Table], look: Look) -> tuple[Returned, ...]:
                 gap_high=interval.high if interval.high is not None else test.difference,
                 p_adjusted=p_value,
                 worth=test.difference * row["units"] * each / months,
+                of_net=test.difference * row["units"] * each / net if net > 0 else None,
             )
         )
     return tuple(sorted(found, key=lambda one: -(one.worth or 0.0)))

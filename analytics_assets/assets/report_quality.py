@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from analytics_assets.assets.catalog import Setting
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 READS = ("quality_findings", "reconciliation")
 _BEFORE = 56
 _STAGED = "staged_"
+_BY_PLAN = frozenset({"campaign_spend", "experiment_assignments"})
+"""What begins and ends with campaigns and experiments: its silence means nothing."""
 
 
 def quality(tables: Mapping[str, Table], setting: Setting, period: Range) -> Quality:
@@ -45,7 +48,11 @@ def quality(tables: Mapping[str, Table], setting: Setting, period: Range) -> Qua
 def _delivered(name: str, staged: Table, setting: Setting, period: Range) -> Delivered:
     """Count what was delivered in the period, and when nothing was; a snapshot is whole on every day."""
     by_day = setting.project.by_day(name)
-    recent = staged.filter(staged.delivery_day >= period.last - dt.timedelta(days=_BEFORE + period.days)) if by_day else staged
+    recent = (
+        staged.filter(staged.delivery_day >= period.last - dt.timedelta(days=_BEFORE + period.days))
+        if by_day
+        else staged
+    )
     reasons = recent.mutate(main=(recent.rejected.length() > 0).ifelse(recent.rejected[0], ""))
     counts = setting.collect(reasons.group_by("delivery_day", "main").aggregate(rows=reasons.count()))
     days = sorted({row["delivery_day"] for row in counts if row["delivery_day"] and row["delivery_day"] <= period.last})
@@ -54,8 +61,8 @@ def _delivered(name: str, staged: Table, setting: Setting, period: Range) -> Del
     for row in wanted:
         why[row["main"]] = why.get(row["main"], 0) + row["rows"]
     rejected = {reason: count for reason, count in why.items() if reason}
-    gaps = [(later - earlier).days for earlier, later in zip(days, days[1:], strict=False)]
-    daily = by_day and len(days) > 1
+    gaps = [(later - earlier).days for earlier, later in pairwise(days)]
+    daily = by_day and name not in _BY_PLAN and len(days) > 1
     return Delivered(
         table=name,
         rows=sum(why.values()),

@@ -66,6 +66,7 @@ class Runtime:
     folder: Path
     exports: Path
     charts: Path
+    reports: Path
     listener: Listener
     written: dict[str, Computed] = field(default_factory=dict)
     _last_days: dict[tuple[tuple[str, Computed | None], ...], dt.date | None] = field(default_factory=dict)
@@ -112,7 +113,15 @@ def open_runtime(
     ):
         if undone := undo_unreleased(lake, tables):
             tell(f"undone, because the run that published it never released it: {', '.join(undone)}")
-        yield Runtime(lake, run_id, folder, settings.exports_folder(project), settings.charts_folder(project), listener)
+        yield Runtime(
+            lake,
+            run_id,
+            folder,
+            settings.exports_folder(project),
+            settings.charts_folder(project),
+            settings.reports_folder(project),
+            listener,
+        )
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class Kpi:
         high: Upper end.
         change: Against the period before; None: there is none.
         year: Against the same weeks of the year before.
+        plain: Against the period before, without the pairs of days of which one has a name.
+        plain_days: How many pairs are left.
     """
 
     name: str
@@ -58,21 +60,33 @@ class Kpi:
     high: float | None = None
     change: Change | None = None
     year: Change | None = None
+    plain: Change | None = None
+    plain_days: int = 0
 
     @property
-    def change_low(self) -> float | None:
-        """The lower end of its change."""
-        return self.change.low if self.change else None
+    def worse(self) -> bool:
+        """Whether it went the wrong way, as far as its interval tells."""
+        change = self.change
+        if change is None or change.low is None or change.high is None:
+            return False
+        return (self.better == "up" and change.high < 0) or (self.better == "down" and change.low > 0)
 
-    @property
-    def change_high(self) -> float | None:
-        """The upper end of its change."""
-        return self.change.high if self.change else None
 
-    @property
-    def lost(self) -> float | None:
-        """By how much an amount is below that of the period before."""
-        return self.change.before - self.change.now if self.change and self.unit == "money" else None
+@dataclass(frozen=True)
+class Worsened:
+    """Say which numbers of the business went the wrong way, by their intervals.
+
+    Attributes:
+        names: Which.
+        direction: Which way they went: fell or rose.
+        table: What the first of them is counted in.
+        held: Which named days make the periods unlike each other; empty for none.
+    """
+
+    names: str
+    direction: Literal["fell", "rose"]
+    table: str
+    held: str = ""
 
 
 @dataclass(frozen=True)
@@ -297,6 +311,7 @@ class Returned:
     gap_high: float
     p_adjusted: float
     worth: float | None = None
+    of_net: float | None = None
 
 
 @dataclass(frozen=True)
@@ -558,6 +573,20 @@ class Findings:
             for one in funnel.frictions:
                 told.setdefault((one.dimension, one.value, one.previous, one.name), one)
         return tuple(told.values())
+
+    @property
+    def worsened(self) -> tuple[Worsened, ...]:
+        """Which key figures went the wrong way."""
+        periods = (("the period", self.season.named_now), ("the one before", self.season.named_before))
+        named = [f"{which} held {', '.join(names)}" for which, names in periods if names]
+        held = f" ({'; '.join(named)})" if named else ""
+        directions: tuple[tuple[str, Literal["fell", "rose"]], ...] = (("up", "fell"), ("down", "rose"))
+        found = []
+        for better, direction in directions:
+            wrong = [kpi for kpi in self.kpis if kpi.better == better and kpi.worse]
+            if wrong:
+                found.append(Worsened(", ".join(kpi.name for kpi in wrong), direction, wrong[0].table, held))
+        return tuple(found)
 
     @property
     def churns(self) -> tuple[Churn, ...]:

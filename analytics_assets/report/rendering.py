@@ -145,7 +145,9 @@ def _text_block(block: Block) -> Iterator[str]:
     elif isinstance(block, Grid):
         rests = ", ".join(link.name for link in block.links)
         heading = list(_filled(f"{block.caption}{f' [{rests}]' if rests else ''}"))
-        yield "\n".join([*heading, _columns(block.columns, [[c.text for c in row] for row in block.rows], block.numbers)])
+        yield "\n".join(
+            [*heading, _columns(block.columns, [[c.text for c in row] for row in block.rows], block.numbers)]
+        )
     elif isinstance(block, Tiles):
         yield f"{block.against}\n{_columns(*_tiles(block))}"
 
@@ -178,7 +180,12 @@ def _tiles(block: Tiles) -> tuple[tuple[str, ...], list[list[str]], int]:
     """Give tiles as a table, for what has no tiles."""
     compared = any(tile.change or tile.between for tile in block.tiles)
     yearly = any(tile.year for tile in block.tiles)
-    heads = ("figure", "value", *(("change", "interval", "in words") if compared else ()), *(("year",) if yearly else ()))
+    heads = (
+        "figure",
+        "value",
+        *(("change", "interval", "in words") if compared else ()),
+        *(("year",) if yearly else ()),
+    )
     rows = [
         [
             tile.name,

@@ -3,8 +3,8 @@
 Belongs here: each rule as a declared object, and what fires. Does not belong here: any number (`findings`), any other
 sentence (`writing`).
 
-A rule goes over one kind of finding. All its conditions must hold of a finding's own numbers; a number that is not there
-lets no condition hold. So no rule fires on what is not known, and none speaks of more than it names.
+A rule goes over one kind of finding. All its conditions must hold of a finding's own numbers; a number that is not
+there lets no condition hold. So no rule fires on what is not known, and none speaks of more than it names.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ RULES: tuple[Rule, ...] = (
         says=(
             "Give {variant:name} of {experiment:name} to everybody: {because:text}. At the traffic of the experiment "
             "that "
-            "is worth {value:money} of {value_of:text} a month ({value_low:money} to {value_high:money}). "
+            "is worth {value:money} of {value_of:text} a month ({value_low:number} to {value_high:money}). "
             "{caution:text}"
         ),
         enough="The verdict of the registered plan is ship, and the interval of its worth lies above zero.",
@@ -220,7 +220,7 @@ RULES: tuple[Rule, ...] = (
         says=(
             "Give {variant:name} of {experiment:name} to everybody if it costs nothing to keep: {because:text}. What "
             "it is "
-            "worth may be nothing: {value_low:money} to {value_high:money} of {value_of:text} a month. "
+            "worth may be nothing: {value_low:number} to {value_high:money} of {value_of:text} a month. "
             "{caution:text}"
         ),
         enough="The verdict of the registered plan is ship; the interval of its worth holds zero.",
@@ -252,7 +252,7 @@ RULES: tuple[Rule, ...] = (
         says=(
             "Look for what stops {value:name} ({dimension:name}) between {previous:name} and {name:name}: "
             "{rate:share} go "
-            "on, of the others {rate_of_others:share} ({gap:points}, {gap_low:points} to {gap_high:points}). At the "
+            "on, of the others {rate_of_others:share} ({gap:points}, {gap_low:bare} to {gap_high:points}). At the "
             "others' rate {lost_a_month:count} more {units:text} a month would end the funnel {funnel:name}; they may "
             "differ in more than that, so test the change as an experiment."
         ),
@@ -267,7 +267,7 @@ RULES: tuple[Rule, ...] = (
         when=("state = 'identified'", "gain_low > 0"),
         says=(
             "Run {called:name} again: of what would not have come without it, {gain:money} of {gain_of:text} is left "
-            "after its spend ({gain_low:money} to {gain_high:money})."
+            "after its spend ({gain_low:number} to {gain_high:money})."
         ),
         enough="Its increment is identified by regions without it, and the whole interval is above its spend.",
         table="campaign_roi_analysis",
@@ -281,7 +281,7 @@ RULES: tuple[Rule, ...] = (
         when=("state = 'identified'", "gain_high < 0"),
         says=(
             "Do not run {called:name} again as it was: the {gain_of:text} that would not have come without it is below "
-            "its spend of {spend:money}, by {lost:money} ({gain_low:money} to {gain_high:money} is left)."
+            "its spend of {spend:money}, by {lost:money} ({gain_low:number} to {gain_high:money} is left)."
         ),
         enough="Its increment is identified by regions without it, and the whole interval is below its spend.",
         table="campaign_roi_analysis",
@@ -294,8 +294,8 @@ RULES: tuple[Rule, ...] = (
         over="campaigns",
         when=("state = 'identified'", "gain_low <= 0", "gain_high >= 0"),
         says=(
-            "Whether {called:name} pays cannot be told: after its spend of {spend:money}, between {gain_low:money} and "
-            "{gain_high:money} of {gain_of:text} is left."
+            "Whether {called:name} pays cannot be told: after its spend of {spend:money}, between "
+            "{gain_low:number} and {gain_high:money} of {gain_of:text} is left."
         ),
         enough="The interval of what is left after the spend holds zero.",
         table="campaign_incrementality",
@@ -328,8 +328,6 @@ RULES: tuple[Rule, ...] = (
         enough="On customers that it had not seen, the model tells better than chance, and its chances are calibrated.",
         table="customer_churn_risk",
         figures=("customer_churn*", "churn*", "clv*"),
-        worth=("loss_a_month",),
-        per="a month, at most",
     ),
     Rule(
         name="whether_churn_is_calibrated",
@@ -347,32 +345,34 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="explain_a_fall",
-        over="kpis",
-        when=("better = 'up'", "change_high < 0"),
+        over="worsened",
+        when=("direction = 'fell'",),
         says=(
-            "Find out why {name:text} fell against the period before: the whole interval of the change lies below zero."
+            "Find out why {names:text} fell against the period before{held:text}: of each, the whole interval of the "
+            "change lies below zero."
         ),
-        enough="The 95 % interval of the change lies below zero.",
+        enough="The 95 % interval of the change lies below zero, and more would be better.",
         table="{table}",
-        figures=("kpi*", "revenue*", "series*", "*conversion"),
+        figures=("revenue_forecast", "active_users"),
     ),
     Rule(
         name="explain_a_rise",
-        over="kpis",
-        when=("better = 'down'", "change_low > 0"),
+        over="worsened",
+        when=("direction = 'rose'",),
         says=(
-            "Find out why {name:text} rose against the period before: the whole interval of the change lies above zero."
+            "Find out why {names:text} rose against the period before{held:text}: of each, the whole interval of the "
+            "change lies above zero."
         ),
         enough="The 95 % interval of the change lies above zero, and less would be better.",
         table="{table}",
-        figures=("kpi*", "revenue*", "series*"),
+        figures=("revenue_forecast", "active_users"),
     ),
     Rule(
         name="keep_the_best_customers",
         over="segments",
         when=("segment = 'Champions'", "moved_high < 0"),
         says=(
-            "Find out why {segment:name} became fewer: their share of customers fell by {moved_high:points} to "
+            "Find out why {segment:name} became fewer: their share of customers fell by {moved_high:bare} to "
             "{moved_low:points} within a month, and they brought {revenue_share:share} of all revenue."
         ),
         enough="The interval of the change of their share between the last two whole months lies below zero.",
@@ -385,7 +385,7 @@ RULES: tuple[Rule, ...] = (
         when=("segment = 'At Risk'", "moved_low > 0"),
         says=(
             "Turn to the {customers:count} customers in {segment:name}: their share of customers rose by "
-            "{moved_low:points} "
+            "{moved_low:bare} "
             "to {moved_high:points} within a month; so far they brought {revenue_share:share} of all revenue."
         ),
         enough="The interval of the change of their share between the last two whole months lies above zero.",
@@ -397,7 +397,7 @@ RULES: tuple[Rule, ...] = (
         over="outlooks",
         when=("low > last",),
         says=(
-            "Prepare for more: the next {days:count} days are expected to bring {forecast:money} ({low:money} to "
+            "Prepare for more: the next {days:count} days are expected to bring {forecast:money} ({low:number} to "
             "{high:money}), the last {days:count} brought {last:money}."
         ),
         enough="Even the sum of the lower ends of the days' 80 % intervals is above what as many last days brought.",
@@ -409,7 +409,7 @@ RULES: tuple[Rule, ...] = (
         over="outlooks",
         when=("high < last",),
         says=(
-            "Plan for less: the next {days:count} days are expected to bring {forecast:money} ({low:money} to "
+            "Plan for less: the next {days:count} days are expected to bring {forecast:money} ({low:number} to "
             "{high:money}), the last {days:count} brought {last:money}."
         ),
         enough="Even the sum of the upper ends of the days' 80 % intervals is below what as many last days brought.",
@@ -419,12 +419,15 @@ RULES: tuple[Rule, ...] = (
     Rule(
         name="look_at_returns",
         over="returned",
-        when=("p_adjusted < 0.05", "gap_low > 0", "units >= 50"),
+        when=("p_adjusted < 0.05", "gap_low > 0", "units >= 50", "of_net >= 0.0005"),
         says=(
             "Look at why {product:name} comes back: {rate:share} of {units:count} pieces, of all others "
-            "{rate_of_others:share} ({gap:points}, {gap_low:points} to {gap_high:points})."
+            "{rate_of_others:share} ({gap:points}, {gap_low:bare} to {gap_high:points})."
         ),
-        enough="Of 50 pieces at least, more come back than of the others, after Holm's adjustment over products.",
+        enough=(
+            "Of 50 pieces at least, more come back than of the others, after Holm's adjustment over products; what is "
+            "paid back for that is 0.05 % of net revenue at least."
+        ),
         table="product_performance",
         figures=("product*",),
         worth=("worth",),

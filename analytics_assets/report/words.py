@@ -68,7 +68,8 @@ def changed_between(change: Change, unit: Unit = "count") -> str:
     """Write the interval of a change."""
     if change.low is None or change.high is None:
         return change.reason or "no interval"
-    return f"{_signed(change.low, unit)} to {_signed(change.high, unit)}"
+    low = _signed(change.low, unit)
+    return f"{low.removesuffix(' points')} to {_signed(change.high, unit)}"
 
 
 def _signed(value: float, unit: Unit = "count") -> str:
@@ -85,6 +86,15 @@ def points(value: float) -> str:
         return "n/a"
     told = share(abs(value)).removesuffix(" %")
     return f"{'+' if value > 0 else '-' if value < 0 else ''}{told} points"
+
+
+def points_between(low: float, high: float) -> str:
+    """Write an interval of a difference of shares.
+
+    >>> points_between(-0.02, 0.013)
+    '-2 to +1.3 points'
+    """
+    return f"{points(low).removesuffix(' points')} to {points(high)}"
 
 
 def valued(value: float | None, unit: Unit, currency: str) -> str:
@@ -140,7 +150,7 @@ def days_of(period: Range) -> str:
 class Template(string.Formatter):
     """Fill a sentence with the numbers of a finding, each in its format.
 
-    A format is one of money, count, share, points, change, number, name, day, or text.
+    A format is one of `FORMATS`; `bare` are points without the word, for the first end of an interval.
 
     >>> Template("EUR").fill("{who:name} brings {much:money}, {part:share}.", {"who": "A", "much": 1200, "part": 0.4})
     'A brings 1,200 EUR, 40 %.'
@@ -159,6 +169,8 @@ class Template(string.Formatter):
             raise ValueError(f"{format_spec!r} is no format: use one of {', '.join(FORMATS)}")
         if value is None:
             return "n/a"
+        if format_spec == "bare":
+            return points(float(value)).removesuffix(" points")
         if format_spec == "money":
             return money(float(value), self.currency)
         write = {
@@ -174,5 +186,5 @@ class Template(string.Formatter):
         return write[format_spec]()
 
 
-FORMATS = ("money", "count", "share", "points", "change", "number", "name", "day", "text")
+FORMATS = ("money", "count", "share", "points", "bare", "change", "number", "name", "day", "text")
 """How a template may write a number."""

@@ -1,0 +1,107 @@
+"""The desk of the writers: which charts a report shows, and which tables and charts a sentence rests on.
+
+Belongs here: links, and how amounts are written. Does not belong here: any sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from analytics_assets.report.findings import Findings
+from analytics_assets.report.rules import fired
+from analytics_assets.report.tree import Figure, Link, Says, Tone
+from analytics_assets.report.words import Way, valued
+
+CONTENTS: Mapping[str, tuple[str, ...]] = {
+    "kpis": ("revenue_forecast", "active_users"),
+    "funnels": ("funnel_*_steps", "funnel_*device*", "funnel_*_conversion", "funnel_*"),
+    "activity": ("active_users", "retention_*_curve*", "lifecycle"),
+    "experiments": ("experiments_overview", "experiment*effect*"),
+    "customers": ("rfm", "rfm_migration", "clv_calibration", "*churn*calibration*"),
+    "products": ("revenue_lorenz", "product*"),
+    "outlook": ("revenue_forecast", "revenue_decomposition", "revenue_anomalies"),
+    "marketing": ("campaign*roi*", "*spend*"),
+    "quality": ("quality*", "*quality*"),
+}
+"""The charts that a section shows, by name or pattern: the first that there is of each."""
+_MOST = 4
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Say what a chart that a report may show is of."""
+
+    title: str
+    tables: tuple[str, ...] = ()
+
+
+class Desk:
+    """Hold what is written of, and remember which tables sentences rest on."""
+
+    def __init__(self, findings: Findings, charts: Mapping[str, Chart], grains: Mapping[str, str]) -> None:
+        self.findings = findings
+        self.charts = charts
+        self.grains = grains
+        self.rests_on: dict[str, str] = {}
+        self.fired = fired(findings)
+        self.shown = picked(charts)
+
+    def table(self, name: str) -> tuple[Link, ...]:
+        """Point at a table."""
+        self.rests_on[name] = self.grains.get(name, "")
+        return (Link("table", name),)
+
+    def evidence(self, table: str, patterns: Sequence[str] = ()) -> tuple[Link, ...]:
+        """Point at a table, and at a figure of the report that shows it, if there is one."""
+        shown = [name for names in self.shown.values() for name in names]
+        wanted = [name for pattern in patterns for name in shown if fnmatchcase(name, pattern)]
+        wanted += [name for name in shown if table in self.charts[name].tables]
+        return (*self.table(table), *(Link("figure", name) for name in wanted[:1]))
+
+    def money(self, value: float | None) -> str:
+        """Write an amount."""
+        return valued(value, "money", self.findings.currency)
+
+    def figures(self, section: str) -> tuple[Figure, ...]:
+        """Show the charts of a section."""
+        return tuple(Figure(name, self.charts[name].title) for name in self.shown.get(section, ()))
+
+
+def picked(charts: Mapping[str, Chart]) -> dict[str, tuple[str, ...]]:
+    """Pick the charts of each section: of each pattern the first, and none twice in a report."""
+    taken: set[str] = set()
+    found = {}
+    for section, patterns in CONTENTS.items():
+        firsts: list[str] = []
+        for pattern in patterns:
+            name = next((name for name in sorted(charts) if name not in taken and fnmatchcase(name, pattern)), None)
+            if name is not None and len(firsts) < _MOST:
+                firsts.append(name)
+                taken.add(name)
+        found[section] = tuple(firsts)
+    return found
+
+
+def toned(verb: Way, better: str) -> Tone:
+    """Say whether a move is good."""
+    if verb is Way.UNTOLD:
+        return "thin"
+    if verb is Way.STEADY or not better:
+        return ""
+    return "good" if (verb is Way.ROSE) == (better == "up") else "bad"
+
+
+def capital(text: str) -> str:
+    """Begin a sentence.
+
+    >>> capital("net revenue")
+    'Net revenue'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def thinly(text: str) -> tuple[Says, ...]:
+    """Say that something cannot be told."""
+    return (Says(text, tone="thin"),)
