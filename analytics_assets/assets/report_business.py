@@ -224,17 +224,21 @@ def _refunded(look: Look, series: Series) -> Kpi | None:
     )
 
 
-def average_order(tables: Mapping[str, Table], look: Look) -> float | None:
-    """Compute what an order of the period came to."""
+def average_order(tables: Mapping[str, Table], look: Look) -> tuple[float, str] | None:
+    """Compute what an order of the period brought, and of what that is: profit where costs are known, else revenue."""
     if "revenue_daily" not in tables:
         return None
     days = tables["revenue_daily"]
-    series = _by_day(look, days.filter(days.dimension == ""), ("orders", "net"))
-    orders = math.fsum(_values(series, look.period, "orders"))
-    return math.fsum(_values(series, look.period, "net")) / orders if orders else None
+    series = _by_day(look, days.filter(days.dimension == ""), ("orders", "net", "profit", "net_uncosted"))
+    sums = {name: math.fsum(_values(series, look.period, name)) for name in ("orders", "net", "profit", "net_uncosted")}
+    if not sums["orders"]:
+        return None
+    each, costed = sums["net"] / sums["orders"], sums["net"] - sums["net_uncosted"]
+    known = costed > 0 and any(row["profit"] is not None for row in series.values())
+    return (each * sums["profit"] / costed, "profit") if known else (each, "revenue")
 
 
-def funnels(tables: Mapping[str, Table], look: Look, order: float | None) -> tuple[Funnel, ...]:
+def funnels(tables: Mapping[str, Table], look: Look, order: tuple[float, str] | None) -> tuple[Funnel, ...]:
     """Say how the project's funnels go: those of users first."""
     asked = look.setting.project.questions.funnels
     ordered = sorted(asked, key=lambda name: (asked[name].unit != "user", name))
@@ -245,7 +249,9 @@ def funnels(tables: Mapping[str, Table], look: Look, order: float | None) -> tup
     )
 
 
-def _funnel(tables: Mapping[str, Table], look: Look, name: str, asked: AskedFunnel, order: float | None) -> Funnel:
+def _funnel(
+    tables: Mapping[str, Table], look: Look, name: str, asked: AskedFunnel, order: tuple[float, str] | None
+) -> Funnel:
     friction = tables[f"funnel_{name}_friction"]
     rows = look.collect(friction.order_by(["dimension", "value", "step"]))
     called = {place: step.called for place, step in enumerate(asked.steps, 1)}
@@ -286,7 +292,7 @@ def _friction(  # noqa: PLR0913, PLR0917 - all of them are of one row
     previous: str,
     end: int,
     days: int,
-    order: float | None,
+    order: tuple[float, str] | None,
 ) -> Friction:
     others = [
         other
@@ -300,7 +306,7 @@ def _friction(  # noqa: PLR0913, PLR0917 - all of them are of one row
     high = row["difference"] if interval.high is None else interval.high
     here = next(told["went_on"] for told in rows if not told["dimension"] and told["step"] == row["step"])
     a_month = row["came"] * (end / here if here else 0.0) / days * MONTH
-    worth = [None if order is None else -gap * a_month * order for gap in (row["difference"], high, low)]
+    worth = [None if order is None else -gap * a_month * order[0] for gap in (row["difference"], high, low)]
     return Friction(
         funnel=funnel,
         dimension=row["dimension"],
@@ -320,6 +326,7 @@ def _friction(  # noqa: PLR0913, PLR0917 - all of them are of one row
         worth=worth[0],
         worth_low=worth[1],
         worth_high=worth[2],
+        worth_of="revenue" if order is None else order[1],
     )
 
 

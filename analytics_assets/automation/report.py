@@ -6,7 +6,7 @@ Belongs here: the one step that joins findings, sentences and files. Does not be
 
 import os
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -17,11 +17,12 @@ from analytics_assets.automation.building import RELEASE, RUNTIME, setting_of, t
 from analytics_assets.automation.runtime import Runtime
 from analytics_assets.lake.releases import latest_release
 from analytics_assets.project.model import Project
-from analytics_assets.report.desk import Chart, picked
+from analytics_assets.report.desk import Chart, candidates
+from analytics_assets.report.tree import Document
 
 REPORT = "report"
-_PREVIEW = 60_000
-"""Most characters of the Markdown that Dagster keeps of each run."""
+_PREVIEWED = ("glance", "kpis", "recommendations")
+"""The sections of which Dagster keeps the text of each run."""
 
 
 def report_definition(graph: Graph, project: Project, charts: tuple[ChartAsset, ...]) -> dg.AssetsDefinition:
@@ -29,7 +30,7 @@ def report_definition(graph: Graph, project: Project, charts: tuple[ChartAsset, 
     from analytics_assets.assets.report import reads
 
     known = {asset.called: Chart(_title(asset), asset.inputs) for asset in charts}
-    shown = {name for names in picked(known).values() for name in names}
+    shown = candidates(known)
     names = reads(project, graph)
 
     @dg.asset(
@@ -74,7 +75,7 @@ def report_definition(graph: Graph, project: Project, charts: tuple[ChartAsset, 
             written = write_report(forms, findings.as_of, runtime.reports)
         return dg.MaterializeResult(
             metadata={
-                "report": dg.MetadataValue.md(rendering.markdown(told, {}, figures=False)[:_PREVIEW]),
+                "report": dg.MetadataValue.md(rendering.markdown(_short(told), {}, figures=False)),
                 **{form: dg.MetadataValue.path(path) for form, path in written.items()},
                 "as_of": str(findings.as_of),
                 "figures": len(pictures),
@@ -85,6 +86,10 @@ def report_definition(graph: Graph, project: Project, charts: tuple[ChartAsset, 
         )
 
     return body
+
+
+def _short(told: Document) -> Document:
+    return replace(told, sections=tuple(part for part in told.sections if part.name in _PREVIEWED), sources=())
 
 
 def _title(asset: ChartAsset) -> str:

@@ -43,7 +43,8 @@ def write_report(forms: Mapping[str, str], as_of: dt.date, folder: Path) -> dict
             written[form] = _replace(folder / f"{NAME}.{form}", text)
         _forget(folder)
     except OSError as error:
-        told = f"{error.filename or folder} cannot be written: {error.strerror}. Name another folder in ANALYTICS_REPORTS."
+        where = error.filename or folder
+        told = f"{where} cannot be written: {error.strerror}. Name another folder in ANALYTICS_REPORTS."
         raise LakeError(told) from error
     return written
 

@@ -5,7 +5,7 @@ Belongs here: links, and how amounts are written. Does not belong here: any sent
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -15,10 +15,9 @@ from analytics_assets.report.tree import Figure, Link, Says, Tone
 from analytics_assets.report.words import Way, valued
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
-    "kpis": ("revenue_forecast", "active_users"),
     "funnels": ("funnel_*_steps", "funnel_*device*", "funnel_*_conversion", "funnel_*"),
     "activity": ("active_users", "retention_*_curve*", "lifecycle"),
-    "experiments": ("experiments_overview", "experiment*effect*"),
+    "experiments": ("experiments_overview",),
     "customers": ("rfm", "rfm_migration", "clv_calibration", "*churn*calibration*"),
     "products": ("revenue_lorenz", "product*"),
     "outlook": ("revenue_forecast", "revenue_decomposition", "revenue_anomalies"),
@@ -27,6 +26,8 @@ CONTENTS: Mapping[str, tuple[str, ...]] = {
 }
 """The charts that a section shows, by name or pattern: the first that there is of each."""
 _MOST = 4
+_EFFECTS = "experiment_*_effects"
+_DECIDED = 3
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Desk:
         self.grains = grains
         self.rests_on: dict[str, str] = {}
         self.fired = fired(findings)
-        self.shown = picked(charts)
+        self.shown = picked(charts, decided(findings))
 
     def table(self, name: str) -> tuple[Link, ...]:
         """Point at a table."""
@@ -69,11 +70,28 @@ class Desk:
         return tuple(Figure(name, self.charts[name].title) for name in self.shown.get(section, ()))
 
 
-def picked(charts: Mapping[str, Chart]) -> dict[str, tuple[str, ...]]:
+def candidates(charts: Iterable[str]) -> tuple[str, ...]:
+    """Name the charts that a report may show, whatever it finds."""
+    patterns = [pattern for told in CONTENTS.values() for pattern in told]
+    return tuple(name for name in sorted(charts) if any(fnmatchcase(name, one) for one in (*patterns, _EFFECTS)))
+
+
+def decided(findings: Findings) -> dict[str, tuple[str, ...]]:
+    """Name the charts of the experiments that were decided: those that are worth most."""
+    acted = [one for one in findings.experiments if one.verdict in {"ship", "rollback"}]
+    ordered = sorted(acted, key=lambda one: (one.verdict != "ship", -(one.value or 0.0), one.experiment))
+    names = tuple(dict.fromkeys(_EFFECTS.replace("*", one.experiment) for one in ordered))
+    return {"experiments": names[:_DECIDED]}
+
+
+def picked(
+    charts: Mapping[str, Chart], more: Mapping[str, tuple[str, ...]] | None = None
+) -> dict[str, tuple[str, ...]]:
     """Pick the charts of each section: of each pattern the first, and none twice in a report."""
     taken: set[str] = set()
     found = {}
-    for section, patterns in CONTENTS.items():
+    for section, standing in CONTENTS.items():
+        patterns = (*standing, *(more or {}).get(section, ()))
         firsts: list[str] = []
         for pattern in patterns:
             name = next((name for name in sorted(charts) if name not in taken and fnmatchcase(name, pattern)), None)

@@ -128,6 +128,7 @@ class Friction:
         lost: How many more would go on at the others' rate.
         lost_a_month: How many of them would have ended the funnel, a month.
         worth: What these orders would bring a month, at the average order; None: not an order's funnel.
+        worth_of: What that is of: profit where costs are known, else revenue.
         worth_low: The same at the lower end of the gap.
         worth_high: And at the upper.
     """
@@ -150,6 +151,12 @@ class Friction:
     worth: float | None = None
     worth_low: float | None = None
     worth_high: float | None = None
+    worth_of: str = "revenue"
+
+    @property
+    def by(self) -> str:
+        """The breakdown, as charts are called."""
+        return self.dimension.replace(".", "_")
 
 
 @dataclass(frozen=True)
@@ -579,13 +586,15 @@ class Findings:
         """Which key figures went the wrong way."""
         periods = (("the period", self.season.named_now), ("the one before", self.season.named_before))
         named = [f"{which} held {', '.join(names)}" for which, names in periods if names]
-        held = f" ({'; '.join(named)})" if named else ""
+        held = f"{'; '.join(named)};" if named else ""
         directions: tuple[tuple[str, Literal["fell", "rose"]], ...] = (("up", "fell"), ("down", "rose"))
         found = []
         for better, direction in directions:
             wrong = [kpi for kpi in self.kpis if kpi.better == better and kpi.worse]
             if wrong:
-                found.append(Worsened(", ".join(kpi.name for kpi in wrong), direction, wrong[0].table, held))
+                names = [kpi.name for kpi in wrong]
+                told = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+                found.append(Worsened(told, direction, wrong[0].table, held))
         return tuple(found)
 
     @property

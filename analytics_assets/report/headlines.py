@@ -26,7 +26,7 @@ def glance(desk: Desk) -> Section:
         said.append(Says(f"{capital(listed(still))} did not change noticeably."))
     if untold:
         said.append(Says(f"Whether {listed(untold)} changed cannot be told.", tone="thin"))
-    first = [_recommends(desk, one) for one in _recommended(desk)[:_GLANCE]]
+    first = [_recommends(desk, one, short=True) for one in _recommended(desk)[:_GLANCE]]
     if not said:
         said = [Says(_no_comparison(desk))]
     blocks: list[Block] = [Bullets(tuple(said))]
@@ -62,13 +62,12 @@ def kpis(desk: Desk) -> Section | None:
                 "each other, those of both periods counted once."
             )
         )
+    blocks: list[Block] = [Tiles(tuple(_tile(desk, kpi) for kpi in told.kpis), against)]
     if told.before and (told.season.named_now or told.season.named_before):
-        notes += _named_days(desk)
-    return Section(
-        "kpis",
-        "Key figures",
-        (Tiles(tuple(_tile(desk, kpi) for kpi in told.kpis), against), *([Paragraph(tuple(notes))] if notes else [])),
-    )
+        blocks.append(Paragraph(tuple(_named_days(desk))))
+    if notes:
+        blocks.append(Paragraph(tuple(notes), note=True))
+    return Section("kpis", "Key figures", tuple(blocks))
 
 
 def _tile(desk: Desk, kpi: Kpi) -> Tile:
@@ -138,10 +137,11 @@ def _recommended(desk: Desk) -> tuple[Fired, ...]:
     return tuple(one for one in desk.fired if one.rule.does == "recommend")
 
 
-def _recommends(desk: Desk, one: Fired) -> Says:
-    """Say a recommendation."""
-    lead = "" if one.worth is None else f"{desk.money(one.worth)} {one.rule.per}"
-    return Says(one.text, desk.evidence(one.table, one.figures), lead=lead)
+def _recommends(desk: Desk, one: Fired, *, short: bool = False) -> Says:
+    """Say a recommendation, with or without its reason."""
+    lead = "" if one.worth is None else f"{desk.money(one.worth)} of {one.of} {one.rule.per}"
+    links = desk.evidence(one.table, one.figures)
+    return Says("" if short else one.why, () if short else links, lead=lead, head=one.head)
 
 
 def recommendations(desk: Desk) -> Section:
@@ -150,7 +150,11 @@ def recommendations(desk: Desk) -> Section:
     if not found:
         text = f"None of the {len(RULES)} written rules recommends anything of these numbers."
         return Section("recommendations", "Recommendations", (Paragraph((Says(text),)),))
-    text = "Computed by written rules, what concerns the data first, then by what each is worth where that is told."
+    text = (
+        "Computed by written rules: what concerns the data first, then by what each is worth a year where that is "
+        "told, a "
+        "campaign taken as run once."
+    )
     return Section(
         "recommendations",
         "Recommendations",

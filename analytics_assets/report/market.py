@@ -51,7 +51,9 @@ def products(desk: Desk) -> Section | None:
         blocks.append(_parts(desk, "category", told.categories, "revenue_daily"))
     notes = [one for one in desk.fired if one.rule.over == "returned"]
     if notes:
-        blocks.append(Bullets(tuple(Says(one.text, desk.evidence(one.table, one.figures)) for one in notes)))
+        blocks.append(
+            Bullets(tuple(Says(one.why, desk.evidence(one.table, one.figures), head=one.head) for one in notes))
+        )
     return Section("products", "Products", (*blocks, *desk.figures("products")))
 
 

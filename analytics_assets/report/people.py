@@ -20,8 +20,8 @@ from analytics_assets.report.words import (
     days_of,
     listed,
     named,
-    points_between,
     points,
+    points_between,
     went,
 )
 
@@ -128,13 +128,15 @@ def experiments(desk: Desk) -> Section | None:
             Cell(named(one.metric)),
             Cell("n/a" if one.difference is None else f"{one.difference:+.3g}"),
             Cell("n/a" if one.low is None or one.high is None else f"{one.low:+.3g} to {one.high:+.3g}"),
-            Cell(_worth(desk, one)),
+            *map(Cell, _worth(desk, one)),
         )
         for one in sorted(found, key=lambda one: (_ORDER.get(one.verdict, 9), -(one.value or 0.0), one.experiment))
     )
-    heads = ("variant", "verdict", "primary metric", "difference", "interval", "worth a month")
-    grid = Grid(heads, rows, "What experiments decided", desk.evidence("experiment_verdicts"), numbers=3)
-    notes = [Says(one.text, desk.evidence(one.table, one.figures)) for one in _fired_of(desk, "experiments")]
+    heads = ("variant", "verdict", "primary metric", "difference", "interval", "worth a month", "interval")
+    grid = Grid(heads, rows, "Verdicts, by the primary metric", desk.evidence("experiment_verdicts"), numbers=4)
+    notes = [
+        Says(one.why, desk.evidence(one.table, one.figures), head=one.head) for one in _fired_of(desk, "experiments")
+    ]
     worth = Says(
         "Worth is told of what was decided to ship: profit where costs are known, else revenue, at the traffic of "
         "the "
@@ -153,11 +155,11 @@ def experiments(desk: Desk) -> Section | None:
     )
 
 
-def _worth(desk: Desk, one: Experiment) -> str:
+def _worth(desk: Desk, one: Experiment) -> tuple[str, str]:
     """Write what an experiment is worth: told of what ships alone."""
     if one.verdict != "ship" or one.value is None:
-        return ""
-    return f"{desk.money(one.value)} ({desk.money(one.value_low)} to {desk.money(one.value_high)})"
+        return "", ""
+    return desk.money(one.value), f"{number(one.value_low or 0.0)} to {desk.money(one.value_high)}"
 
 
 def _fired_of(desk: Desk, over: str) -> tuple[Fired, ...]:

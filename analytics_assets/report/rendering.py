@@ -35,6 +35,8 @@ WIDTH = 100
 LARGEST_PICTURE = 260_000
 """Most bytes of an SVG in the page; of a larger one the PNG is shown."""
 _HERE = Path(__file__).parent
+_UNIT = re.compile(r"(?<=\d) (?=%|points\b|[A-Z]{3}\b)")
+_MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 _LINE_START = re.compile(r"^(\d+)([.)])|^([-=:])")
 
@@ -55,8 +57,9 @@ def markdown(document: Document, pictures: Mapping[str, str], *, figures: bool =
         parts.append(f"## {escaped(section.title)}")
         for block in section.blocks:
             parts += list(_markdown_block(block, pictures, figures=figures))
-    parts.append("## Tables that this rests on")
-    parts.append("\n".join(f"- `{source.table}`: {escaped(source.grain)}" for source in document.sources))
+    if document.sources:
+        parts.append("## Tables that this rests on")
+        parts.append("\n".join(f"- `{source.table}`: {escaped(source.grain)}" for source in document.sources))
     parts.append(f"*{escaped(document.footer)}*")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -64,7 +67,8 @@ def markdown(document: Document, pictures: Mapping[str, str], *, figures: bool =
 def _markdown_block(block: Block, pictures: Mapping[str, str], *, figures: bool) -> Iterator[str]:
     def told(says: Says) -> str:
         lead = f"**{escaped(says.lead)}**: " if says.lead else ""
-        return f"{lead}{escaped(says.text)}{links(says.links)}"
+        head = f"**{escaped(says.head)}**{': ' if says.text else ''}" if says.head else ""
+        return f"{lead}{head}{escaped(says.text)}{links(says.links)}"
 
     def links(given: Iterable[Link]) -> str:
         shown = []
@@ -125,8 +129,9 @@ def text(document: Document) -> str:
         if blocks:
             parts.append(f"{section.title}\n{'-' * len(section.title)}")
             parts += blocks
-    parts.append("Tables that this rests on\n-------------------------")
-    parts.append("\n".join(_item("-", f"{source.table}: {source.grain}") for source in document.sources))
+    if document.sources:
+        parts.append("Tables that this rests on\n-------------------------")
+        parts.append("\n".join(_item("-", f"{source.table}: {source.grain}") for source in document.sources))
     parts += _filled(document.footer)
     return "\n\n".join(parts) + "\n"
 
@@ -134,8 +139,7 @@ def text(document: Document) -> str:
 def _text_block(block: Block) -> Iterator[str]:
     def told(says: Says) -> str:
         rests = ", ".join(link.name for link in says.links)
-        lead = f"{says.lead}: " if says.lead else ""
-        return f"{lead}{says.text}{f' [{rests}]' if rests else ''}"
+        return f"{says.whole}{f' [{rests}]' if rests else ''}"
 
     if isinstance(block, Paragraph):
         yield from _filled(" ".join(map(told, block.says)))
@@ -223,6 +227,15 @@ def _data(png: bytes, svg: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def _typeset(said: str) -> str:
+    """Write a text as a printer does: numbers stay with their units, and a minus is one.
+
+    >>> _typeset("-4.4 % to 12 EUR on 2025-01-31").replace("\u00a0", "_")
+    '\u22124.4_% to 12_EUR on 2025-01-31'
+    """
+    return _MINUS.sub("\u2212", _UNIT.sub("\u00a0", said))
+
+
 @functools.cache
 def _page() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -231,6 +244,7 @@ def _page() -> Template:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     kinds = {Paragraph: "paragraph", Bullets: "bullets", Grid: "grid", Tiles: "tiles", Figure: "figure"}
+    environment.filters["set"] = _typeset
     environment.filters["kind"] = lambda block: kinds[type(block)]
     environment.filters["tone"] = lambda said: f" {said.tone}" if isinstance(said, Cell | Says) and said.tone else ""
     return environment.get_template("page.html.j2")

@@ -31,6 +31,9 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
+_MONTHS = 12
+
+
 @dataclass(frozen=True)
 class Rule:
     """Declare when a sentence is said, and what it rests on.
@@ -39,13 +42,14 @@ class Rule:
         name: What it is called.
         over: The findings that it goes over: an attribute of `Findings`.
         when: Conditions on a finding's numbers, all of which must hold: `name > 0`, `name = 'text'`, `name < other`.
-        says: The sentence, with the finding's numbers in it.
+        says: The sentence, with the finding's numbers in it: what to do or what cannot be told, a colon, and why.
         enough: What evidence is enough, for people.
         table: The table that it rests on.
         figures: Charts that show it, by name or pattern, the best first.
         does: Whether it recommends something, or says that the evidence is too thin.
         worth: The numbers that say what it is worth, with its interval; nothing where that is not told.
-        per: For how long, or how often, that is.
+        of: What that is of, as a template.
+        per: How often that is.
         first: Whether it comes before all else, because all else rests on it.
     """
 
@@ -58,7 +62,8 @@ class Rule:
     figures: tuple[str, ...] = ()
     does: Literal["recommend", "doubt"] = "recommend"
     worth: tuple[str, ...] = ()
-    per: str = "a month"
+    of: str = ""
+    per: Literal["a month", "each time"] = "a month"
     first: bool = False
 
 
@@ -68,21 +73,32 @@ class Fired:
 
     Attributes:
         rule: The rule.
-        text: Its sentence.
+        head: What to do, or what cannot be told.
+        why: Why.
         table: The table that it rests on.
         figures: Charts that show it, by name or pattern.
+        of: What it is worth is of.
         worth: What it is worth; None: it is not told.
         low: Lower end of that.
         high: Upper end.
     """
 
     rule: Rule
-    text: str
+    head: str
+    why: str
     table: str
     figures: tuple[str, ...]
+    of: str = ""
     worth: float | None = None
     low: float | None = None
     high: float | None = None
+
+    @property
+    def a_year(self) -> float | None:
+        """What it is worth a year, by which it is ordered: what is told of each time counts once."""
+        if self.worth is None:
+            return None
+        return self.worth * (_MONTHS if self.rule.per == "a month" else 1)
 
 
 def numbers(finding: object) -> dict[str, Any]:
@@ -119,7 +135,7 @@ def fired(findings: Findings, rules: Iterable[Rule] | None = None) -> tuple[Fire
     """Apply rules to findings.
 
     Returns:
-        What fires: what comes first, then the most that it is worth, then as the rules are written.
+        What fires: what comes first, then what is worth most a year, then as the rules are written.
     """
     template = Template(findings.currency)
     found = [
@@ -128,18 +144,21 @@ def fired(findings: Findings, rules: Iterable[Rule] | None = None) -> tuple[Fire
         for finding in getattr(findings, rule.over)
         if all(holds(condition, numbers(finding)) for condition in rule.when)
     ]
-    return tuple(sorted(found, key=lambda one: (not one.rule.first, one.worth is None, -(one.worth or 0.0))))
+    return tuple(sorted(found, key=lambda one: (not one.rule.first, one.a_year is None, -(one.a_year or 0.0))))
 
 
 def _fire(rule: Rule, of: Mapping[str, Any], template: Template) -> Fired:
     worth = [of[name] for name in rule.worth]
     middle, low, high = worth if len(worth) == 3 else (*worth, None, None) if worth else (None, None, None)
+    head, _, why = rule.says.partition(": ")
     plain = {name: "" if value is None else str(value) for name, value in of.items()}
     return Fired(
         rule=rule,
-        text=template.fill(rule.says, of).strip(),
+        head=template.fill(head, of).strip(),
+        why=template.fill(why, of).strip(),
         table=rule.table.format(**plain),
         figures=tuple(figure.format(**plain) for figure in rule.figures),
+        of=template.fill(rule.of, of),
         worth=middle,
         low=low,
         high=high,
@@ -147,8 +166,8 @@ def _fire(rule: Rule, of: Mapping[str, Any], template: Template) -> Fired:
 
 
 _WORTH = ("value", "value_low", "value_high")
-_EFFECT = ("experiment_impact*", "experiment*effect*", "experiment*forest*", "experiments*")
-_ROI = ("campaign_roi*", "campaign*roi*", "campaign*")
+_EFFECT = ("experiment_{experiment}_effects", "experiments_overview")
+_ROI = ("campaign_roi",)
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -200,6 +219,7 @@ RULES: tuple[Rule, ...] = (
         table="experiment_impact",
         figures=_EFFECT,
         worth=_WORTH,
+        of="{value_of:text}",
     ),
     Rule(
         name="ship_of_unknown_worth",
@@ -243,7 +263,7 @@ RULES: tuple[Rule, ...] = (
         says="Decide nothing on {experiment:name}: {because:text}. Find the cause, then run it again.",
         enough="A check of the experiment's trust is invalid: its numbers mean nothing, whatever they are.",
         table="experiment_trust",
-        figures=("experiment*trust*", "experiment*traffic*", *_EFFECT),
+        figures=("experiments_traffic", *_EFFECT),
     ),
     Rule(
         name="mend_a_step",
@@ -258,8 +278,9 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="The gap is significant after Holm's adjustment over all steps and values, of 100 entries at least.",
         table="funnel_{funnel}_friction",
-        figures=("funnel_{funnel}*device*", "funnel_{funnel}_friction*", "funnel_{funnel}_*"),
+        figures=("funnel_{funnel}_by_{by}", "funnel_{funnel}_steps"),
         worth=("worth", "worth_low", "worth_high"),
+        of="{worth_of:text}",
     ),
     Rule(
         name="run_a_campaign_again",
@@ -273,6 +294,7 @@ RULES: tuple[Rule, ...] = (
         table="campaign_roi_analysis",
         figures=_ROI,
         worth=("gain", "gain_low", "gain_high"),
+        of="{gain_of:text}",
         per="each time",
     ),
     Rule(
@@ -287,6 +309,7 @@ RULES: tuple[Rule, ...] = (
         table="campaign_roi_analysis",
         figures=_ROI,
         worth=("lost",),
+        of="{gain_of:text}",
         per="each time",
     ),
     Rule(
@@ -327,7 +350,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="On customers that it had not seen, the model tells better than chance, and its chances are calibrated.",
         table="customer_churn_risk",
-        figures=("customer_churn*", "churn*", "clv*"),
+        figures=("*churn*", "clv_calibration"),
     ),
     Rule(
         name="whether_churn_is_calibrated",
@@ -340,7 +363,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="On customers that it had not seen, what came is more than 5 points off what was expected.",
         table="customer_churn_performance",
-        figures=("customer_churn*", "churn*"),
+        figures=("*churn*",),
         does="doubt",
     ),
     Rule(
@@ -348,7 +371,7 @@ RULES: tuple[Rule, ...] = (
         over="worsened",
         when=("direction = 'fell'",),
         says=(
-            "Find out why {names:text} fell against the period before{held:text}: of each, the whole interval of the "
+            "Find out why {names:text} fell against the period before: {held:text} of each, the whole interval of the "
             "change lies below zero."
         ),
         enough="The 95 % interval of the change lies below zero, and more would be better.",
@@ -360,7 +383,7 @@ RULES: tuple[Rule, ...] = (
         over="worsened",
         when=("direction = 'rose'",),
         says=(
-            "Find out why {names:text} rose against the period before{held:text}: of each, the whole interval of the "
+            "Find out why {names:text} rose against the period before: {held:text} of each, the whole interval of the "
             "change lies above zero."
         ),
         enough="The 95 % interval of the change lies above zero, and less would be better.",
@@ -377,7 +400,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="The interval of the change of their share between the last two whole months lies below zero.",
         table="rfm_history",
-        figures=("rfm*migration*", "rfm*"),
+        figures=("rfm_migration", "rfm"),
     ),
     Rule(
         name="turn_to_those_at_risk",
@@ -390,7 +413,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="The interval of the change of their share between the last two whole months lies above zero.",
         table="rfm_customer_segments",
-        figures=("rfm*migration*", "rfm*"),
+        figures=("rfm_migration", "rfm"),
     ),
     Rule(
         name="prepare_for_more",
@@ -402,7 +425,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="Even the sum of the lower ends of the days' 80 % intervals is above what as many last days brought.",
         table="forecast",
-        figures=("forecast*",),
+        figures=("revenue_forecast",),
     ),
     Rule(
         name="plan_for_less",
@@ -414,7 +437,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="Even the sum of the upper ends of the days' 80 % intervals is below what as many last days brought.",
         table="forecast",
-        figures=("forecast*",),
+        figures=("revenue_forecast",),
     ),
     Rule(
         name="look_at_returns",
@@ -431,6 +454,7 @@ RULES: tuple[Rule, ...] = (
         table="product_performance",
         figures=("product*",),
         worth=("worth",),
+        of="refunds",
     ),
     Rule(
         name="look_at_an_odd_day",
@@ -442,7 +466,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="One ordinary day in a thousand is called out; named days are not.",
         table="anomalies",
-        figures=("anomalies*",),
+        figures=("revenue_anomalies",),
     ),
     Rule(
         name="whether_a_variant_helps",
@@ -461,7 +485,7 @@ RULES: tuple[Rule, ...] = (
         says="It is too early to decide on {variant:name} of {experiment:name}: {because:text}.",
         enough="Its last window is not over, and no sequential bound is crossed.",
         table="experiment_verdicts",
-        figures=("experiment*timeline*", *_EFFECT),
+        figures=("experiment_{experiment}_timeline", *_EFFECT),
         does="doubt",
     ),
 )

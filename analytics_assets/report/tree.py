@@ -28,19 +28,35 @@ class Link:
 
 @dataclass(frozen=True)
 class Says:
-    """Hold a sentence, and what it rests on."""
+    """Hold a sentence, and what it rests on.
+
+    Attributes:
+        text: The sentence, or what follows its head.
+        links: What it rests on.
+        tone: How it is meant.
+        lead: What it is worth.
+        head: How it begins, for who reads no further.
+    """
 
     text: str
     links: tuple[Link, ...] = ()
     tone: Tone = ""
     lead: str = ""
+    head: str = ""
+
+    @property
+    def whole(self) -> str:
+        """Write all of it in one line."""
+        head = self.head if not self.text else f"{self.head}: {self.text}" if self.head else self.text
+        return f"{self.lead}: {head}" if self.lead else head
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Hold sentences that belong together."""
+    """Hold sentences that belong together; a note is for who wants to know how."""
 
     says: tuple[Says, ...]
+    note: bool = False
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def quality(desk: Desk) -> Section | None:
 def thin(desk: Desk) -> Section | None:
     """List what cannot be told, and why."""
     found = [one for one in desk.fired if one.rule.does == "doubt"]
-    items = [Says(one.text, desk.evidence(one.table, one.figures), "thin") for one in found]
+    items = [Says(one.why, desk.evidence(one.table, one.figures), "thin", head=one.head) for one in found]
     items += [
         Says(
             f"Whether {kpi.name} changed cannot be told: {changed_between(kpi.change, kpi.unit)}.",

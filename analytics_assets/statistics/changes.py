@@ -50,8 +50,8 @@ def of_days(
     """Compare sums over days, or ratios of such sums, each day with its like of the period before.
 
     The logarithm of the ratio is linearised a pair of days; its variance is Newey and West's with Bartlett's kernel
-    over a quarter of the days, and the critical value is that of fixed-b asymptotics (Kiefer, Vogelsang 2005), which knows
-    that so short a series tells its own variance badly.
+    over a quarter of the days, and the critical value is that of fixed-b asymptotics (Kiefer, Vogelsang 2005), which
+    knows that so short a series tells its own variance badly.
 
     Args:
         now: A number a day of the period, the oldest first.
