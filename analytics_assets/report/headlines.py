@@ -5,7 +5,7 @@ Belongs here: tiles, their sentences, recommendations. Does not belong here: whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from analytics_assets.report.desk import Desk, capital, toned
 from analytics_assets.report.findings import Kpi
@@ -20,12 +20,17 @@ _UNTOLD = "may or may not have changed"
 def glance(desk: Desk) -> Section:
     """Say what matters most, in a few lines."""
     said = [_kpi_says(desk, kpi) for kpi in desk.findings.kpis if went(kpi.change, kpi.unit) in {Way.ROSE, Way.FELL}]
-    still = [kpi.name for kpi in desk.findings.kpis if went(kpi.change, kpi.unit) is Way.STEADY]
-    untold = [kpi.name for kpi in desk.findings.kpis if kpi.change and went(kpi.change, kpi.unit) is Way.UNTOLD]
+    still, untold = (
+        [kpi for kpi in desk.findings.kpis if kpi.change and went(kpi.change, kpi.unit) is verb]
+        for verb in (Way.STEADY, Way.UNTOLD)
+    )
     if still:
-        said.append(Says(f"{capital(listed(still))} did not change noticeably."))
+        said.append(
+            Says(f"{capital(_with_intervals(still))} did not change noticeably.", desk.evidence(still[0].table))
+        )
     if untold:
-        said.append(Says(f"Whether {listed(untold)} changed cannot be told.", tone="thin"))
+        text = f"Whether {_with_intervals(untold)} changed cannot be told."
+        said.append(Says(text, desk.evidence(untold[0].table), "thin"))
     first = [_recommends(desk, one, short=True) for one in _recommended(desk)[:_GLANCE]]
     if not said:
         said = [Says(_no_comparison(desk))]
@@ -33,6 +38,11 @@ def glance(desk: Desk) -> Section:
     if first:
         blocks += [Paragraph((Says("What to do first:"),)), Bullets(tuple(first), numbered=True)]
     return Section("glance", "At a glance", tuple(blocks))
+
+
+def _with_intervals(kpis: Sequence[Kpi]) -> str:
+    """Name key figures with the intervals of their changes."""
+    return listed([f"{kpi.name} ({changed_between(kpi.change, kpi.unit)})" for kpi in kpis if kpi.change], 8)
 
 
 def kpis(desk: Desk) -> Section | None:

@@ -37,6 +37,7 @@ LARGEST_PICTURE = 260_000
 _HERE = Path(__file__).parent
 _UNIT = re.compile(r"(?<=\d) (?=%|points\b|[A-Z]{3}\b)")
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
+_DAY = re.compile(r"(?<=\d)-(?=\d\d\b)")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 _LINE_START = re.compile(r"^(\d+)([.)])|^([-=:])")
 
@@ -228,12 +229,12 @@ def _data(png: bytes, svg: bytes) -> str:
 
 
 def _typeset(said: str) -> str:
-    """Write a text as a printer does: numbers stay with their units, and a minus is one.
+    """Write a text as a printer does: numbers stay with their units, days in one line, and a minus is one.
 
-    >>> _typeset("-4.4 % to 12 EUR on 2025-01-31").replace("\u00a0", "_")
-    '\u22124.4_% to 12_EUR on 2025-01-31'
+    >>> _typeset("-4.4 % to 12 EUR on 2025-01-31").replace("\u00a0", "_").replace("\u2060", "|")
+    '\u22124.4_% to 12_EUR on 2025-|01-|31'
     """
-    return _MINUS.sub("\u2212", _UNIT.sub("\u00a0", said))
+    return _DAY.sub("-\u2060", _MINUS.sub("\u2212", _UNIT.sub("\u00a0", said)))
 
 
 @functools.cache
