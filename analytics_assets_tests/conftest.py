@@ -94,8 +94,8 @@ class Ran:
 
 STAR = "group:raw or group:staged or group:dimensions or group:facts or key:quality_measures or key:quality_sums"
 """The tables that the road ends in, and what is told of each of its days; marts are made of them, and take as long."""
-UNDRAWN = "not group:charts"
-"""Every table, and no picture of them."""
+UNDRAWN = "not group:charts and not group:report"
+"""Every table, and neither a picture of them nor a report."""
 
 
 @dataclass
@@ -150,6 +150,7 @@ class Workshop:
             lake=str(self.lake),
             exports=self.folder / "exports",
             charts=self.folder / "charts",
+            reports=self.folder / "reports",
             memory=MEMORY,
             threads=1,
         )
@@ -235,6 +236,7 @@ class Workshop:
             "ANALYTICS_LAKE": str(self.lake),
             "ANALYTICS_EXPORTS": str(self.folder / "exports"),
             "ANALYTICS_CHARTS": str(self.folder / "charts"),
+            "ANALYTICS_REPORTS": str(self.folder / "reports"),
             "ANALYTICS_MEMORY": MEMORY,
             "ANALYTICS_THREADS": "1",
             "DAGSTER_HOME": str(self.folder / "history"),

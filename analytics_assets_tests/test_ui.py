@@ -69,9 +69,9 @@ def launched(ui: Ui) -> dict[str, Any]:
 def test_tables_are_shown_in_groups_with_descriptions_and_schemas(launched: dict[str, Any]) -> None:
     groups = {node["groupName"] for node in launched.values()}
     marts = {"activity", "paths", "sums", "sales", "customers", "forecasts", "marketing", "quality"}
-    assert groups == {"raw", "staged", "dimensions", "facts", *marts, "release", "charts"}
+    assert groups == {"raw", "staged", "dimensions", "facts", *marts, "release", "charts", "report"}
     for name, node in launched.items():
-        if name == "exports" or node["groupName"] == "charts":
+        if name == "exports" or node["groupName"] in {"charts", "report"}:
             continue  # they are files, and no table
         assert "**Grain**" in node["description"], name
         if name != "release":
@@ -84,6 +84,8 @@ def test_a_run_from_the_ui_shows_row_counts_sql_time_and_version(launched: dict[
         labels = {entry["label"] for entry in materialization["metadataEntries"]}
         if node["groupName"] == "charts":
             assert labels >= {"preview", "png", "svg", "rows", "release"}, name
+        elif name == "report":
+            assert labels >= {"report", "md", "txt", "html", "as_of", "release"}
         elif name not in {"release", "exports"}:
             assert labels >= {"dagster/row_count", "lake_version", "sql", "seconds", "engine_seconds"}, name
 

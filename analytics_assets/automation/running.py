@@ -20,6 +20,7 @@ from analytics_assets.assets.drawing import drawable
 from analytics_assets.automation.behind import days_to_repeat
 from analytics_assets.automation.building import EXPORTS, RELEASE
 from analytics_assets.automation.jobs import DAILY, days_to_run, range_tags
+from analytics_assets.automation.report import REPORT
 from analytics_assets.automation.runtime import Listener, StepReport, open_lake
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
@@ -104,14 +105,14 @@ def extent(project: Project, settings: Settings, select: str | None = None) -> E
 
 
 def selection(project: Project, select: str) -> dg.AssetSelection:
-    """Read Dagster's selection syntax, in which the name of a table or chart alone stands for `key:NAME`.
+    """Read Dagster's selection syntax, in which the name of a table, chart or report alone stands for `key:NAME`.
 
     Dagster reads a name alone by an older syntax, in which `fact_events+` ends after one layer.
     """
     import dagster as dg
 
     graph = resolve(project)
-    names = "|".join([*graph.contracts(), *(chart.name for chart in drawable(project, graph).charts)])
+    names = "|".join([*graph.contracts(), *(chart.name for chart in drawable(project, graph).charts), REPORT])
     return dg.AssetSelection.from_string(re.sub(rf'(?<![\w:"])({names})(?!\w)', r"key:\1", select))
 
 

@@ -155,7 +155,7 @@ def _forecast(desk: Desk) -> Iterator[Says]:
     if told.mape is not None and told.coverage is not None:
         yield Says(
             f"In the backtest the model ({told.model}) was off by {told.mape:.0f} % of a day on average, and "
-            f"{share(told.coverage)} of days fell inside the intervals of 80 %.",
+            f"{share(told.coverage)} of days lay inside the intervals of 80 %.",
             desk.evidence("forecast_accuracy"),
         )
     elif told.state:

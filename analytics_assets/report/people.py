@@ -147,7 +147,7 @@ def experiments(desk: Desk) -> Section | None:
         "experiments",
         "What experiments decided",
         (
-            Paragraph((Says(text), worth)),
+            Paragraph((Says(text, desk.evidence("experiment_verdicts")), worth)),
             grid,
             *([Bullets(tuple(notes))] if notes else []),
             *desk.figures("experiments"),

@@ -59,8 +59,6 @@ def quality(desk: Desk) -> Section | None:
         )
         heads = ("table", "last delivery", "rows of the period", "rejected", "share", "main reason")
         blocks.append(Grid(heads, rows, "What was delivered in the period, and rejected of it"))
-        for one in told.delivered:
-            desk.table(f"staged_{one.table}")
     return Section("quality", "Data quality", (*blocks, *desk.figures("quality")))
 
 
