@@ -36,7 +36,7 @@ def revenue_decomposition(
     """Pick the days, the week and the named days of all revenue."""
     days = _last(_of_all(series_decomposition), _MOST_DAYS)
     return (
-        days.select("day", "observed", "trend", "remainder", "named", "method"),
+        days.select("day", "observed", "trend", "yearly", "remainder", "named", "method"),
         _of_all(series_weekdays).select("weekday", "effect", "low", "high"),
         _of_all(series_holidays).select("holiday", "occurrences", "effect", "low", "high", "state"),
     )

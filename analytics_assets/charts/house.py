@@ -302,12 +302,12 @@ def _number(value: float, digits: int) -> str:
 def share(value: float, digits: int = 1) -> str:
     """Write a share in percent.
 
-    >>> share(0.1234), share(0.00012), share(1.0), share(float("nan"))
-    ('12.3 %', '0.012 %', '100 %', 'n/a')
+    >>> share(0.1234), share(0.00012), share(0.29), share(float("nan"))
+    ('12.3 %', '0.012 %', '29 %', 'n/a')
     """
     if value is None or not math.isfinite(value):
         return "n/a"
-    percent = value * 100 + 0.0
+    percent = round(value * 100, 9) + 0.0  # 0.29 x 100 is not quite 29
     if percent == round(percent) or abs(percent) >= 1000:
         return f"{percent:,.0f} %"
     return f"{percent:.{digits}f} %" if abs(percent) >= 0.1 else f"{percent:.2g} %"

@@ -97,7 +97,7 @@ def _paid_back(told: pd.DataFrame) -> str:
     credited = finite(known, "attributed_linear").attributed_linear
     shown = f"{number(more) if more else 'None'} of {len(known)} campaigns with a control"
     title = f"{shown} {'are' if more > 1 else 'is'} shown to bring back {'their' if more > 1 else 'its'} spend"
-    title += f", {number(less)} not to" if less else ""
+    title += f", {number(less)} {'are' if less > 1 else 'is'} shown not to" if less else ""
     return title + (f"; attribution says {int((credited > 1).sum())} did" if len(credited) else "")
 
 

@@ -75,7 +75,7 @@ def decomposition(about: About, days: pd.DataFrame, weekdays: pd.DataFrame, name
 
     Args:
         about: What it is of.
-        days: day, observed, trend, remainder, named, method.
+        days: day, observed, trend, yearly, remainder, named, method.
         weekdays: weekday, effect, low, high.
         named: holiday, occurrences, effect, low, high, state.
     """
@@ -84,10 +84,11 @@ def decomposition(about: About, days: pd.DataFrame, weekdays: pd.DataFrame, name
         raise NotEnoughError("fewer than two weeks, or the same every day")
     factors = bool((told.method == _MULTIPLICATIVE).all())
     write = _writes(factors, about)
+    years = bool(told.yearly.notna().all() and told.yearly.nunique() > 1)
     week = finite(weekdays, "weekday", "effect", "low", "high").drop_duplicates("weekday")
     week = week[week.weekday.isin(range(1, 8))].sort_values("weekday")
     special = finite(named, "effect", "low", "high").dropna(subset=["holiday"]).drop_duplicates("holiday")
-    figure = sheet(about, _made_of(told, week, factors, about), _read_as(factors), height=8.2)
+    figure = sheet(about, _made_of(told, week, factors, about), _read_as(factors, years), height=8.2)
     grid = figure.add_gridspec(3, 2, width_ratios=(1.6, 1), hspace=0.05, wspace=0.03)
     right = grid[:, 1].subgridspec(2, 1, height_ratios=(1, 1.35), hspace=0.06)
     upper = figure.add_subplot(grid[0, 0])
@@ -98,7 +99,9 @@ def decomposition(about: About, days: pd.DataFrame, weekdays: pd.DataFrame, name
     upper.plot(x[own], told.observed[own], **dot)
     upper.set_title(f"Observed, {about.currency}" if about.currency else "Observed")
     middle.plot(x, told.trend, color=BLUE, lw=2.6)
-    middle.set_title("Trend")
+    middle.set_title("Trend; thin: with the year" if years else "Trend")
+    if years:
+        middle.plot(x, told.trend * told.yearly if factors else told.trend + told.yearly, color=BLUE, lw=0.9)
     lower.axhline(1.0 if factors else 0.0, color=MUTED, lw=1)
     lower.plot(x, told.remainder, color=BLUE, lw=1.1)
     lower.plot(x[own], told.remainder[own], **dot)
@@ -120,8 +123,8 @@ def decomposition(about: About, days: pd.DataFrame, weekdays: pd.DataFrame, name
     return figure
 
 
-def _read_as(factors: bool) -> str:  # noqa: FBT001 - one of two ways to read
-    how = "trend x week x remainder" if factors else "trend + week + remainder"
+def _read_as(factors: bool, years: bool) -> str:  # noqa: FBT001 - one of two ways to read
+    how = (" x " if factors else " + ").join(["trend", "week", *(["year"] if years else []), "remainder"])
     return (
         f"Net revenue of a day = {how}. Orange: days with a name, which the rest is fitted without. Whiskers: {LEVEL}."
     )
