@@ -363,7 +363,7 @@ def _ticks(axes: Axes, which: str, write: Callable[[float], str]) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
 
 
-def as_days(axes: Axes, days: Iterable[Any]) -> None:
+def as_days(axes: Axes, days: Iterable[Any], *, most: int = 9) -> None:
     """Write the ticks of the x axis as days, as few as can be told apart; one day alone gets one tick."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DateFormatter
 
@@ -372,7 +372,7 @@ def as_days(axes: Axes, days: Iterable[Any]) -> None:
         axes.set_xticks(list(told))
         axes.xaxis.set_major_formatter(DateFormatter("%Y-%m-%d"))
         return
-    locator = AutoDateLocator(minticks=3, maxticks=9)
+    locator = AutoDateLocator(minticks=3, maxticks=most)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 

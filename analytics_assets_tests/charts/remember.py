@@ -67,7 +67,7 @@ def main(folder: Path, names: list[str]) -> None:
     with open_lake(settings, project.name) as lake:
         versions = latest_release(lake).versions
         for chart in charts():
-            if names and chart.called not in names:
+            if (names and chart.called not in names) or not set(chart.requires.values()) <= set(versions):
                 continue
             tables = {n: lake.read(contracts[n], version=versions[n]) for n in chart.inputs if n in versions}
             for place, table in enumerate(chart.select(tables, Setting(project, Days(FIRST, LAST)))):
