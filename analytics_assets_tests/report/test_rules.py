@@ -128,7 +128,7 @@ def test_each_rule_fires_in_one_world_and_is_silent_in_another(rule: Rule) -> No
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_condition_of_a_rule_can_keep_it_silent(rule: Rule) -> None:
     """A condition that always held would be none; where a number is not there, none holds."""
-    (finding,) = [one for one in getattr(WORLDS[rule.name][0], rule.over)][:1]
+    finding = getattr(WORLDS[rule.name][0], rule.over)[0]
     known = numbers(finding)
     for condition in rule.when:
         assert holds(condition, known)
@@ -137,20 +137,20 @@ def test_each_condition_of_a_rule_can_keep_it_silent(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_rule_names_numbers_that_its_findings_have(rule: Rule) -> None:
-    (finding,) = [one for one in getattr(WORLDS[rule.name][0], rule.over)][:1]
+    finding = getattr(WORLDS[rule.name][0], rule.over)[0]
     known = numbers(finding)
     template = Template("EUR")
     named_ = {name.split(".")[0] for text in (rule.says, rule.of) for _, name, _, _ in template.parse(text) if name}
     assert named_ | set(rule.worth) <= known.keys()
     assert ": " in rule.says, "what to do, a colon, and why"
-    (one,) = [one for one in fired(WORLDS[rule.name][0]) if one.rule is rule][:1]
+    one = next(one for one in fired(WORLDS[rule.name][0]) if one.rule is rule)
     assert one.head
     assert one.why
     assert "n/a" not in one.head + one.why
     assert "{" not in one.table + one.head + one.why
 
 
-@pytest.mark.parametrize("group", CONTRARY, ids=lambda group: min(group))
+@pytest.mark.parametrize("group", CONTRARY, ids=min)
 def test_of_one_finding_no_two_contrary_rules_fire(group: set[str]) -> None:
     ends = (-2000.0, -1.0, 0.0, 1.0, 1999.0, 2000.0, 2001.0, 5000.0)
     intervals = [pair for pair in itertools.product(ends, ends) if pair[0] <= pair[1]]

@@ -42,9 +42,17 @@ def opposite(change: Callable[[float], Findings], said: str, unsaid: str) -> tup
     return change(1.0), change(-1.0), said, unsaid
 
 
+def points(middle: float) -> Change:
+    return Change(0.1, 0.12, middle, middle - 0.01, middle + 0.01)
+
+
+def weekday(middle: float) -> Weekday:
+    return Weekday(7, middle, middle - 0.125, middle + 0.125, "multiplicative")
+
+
 OPPOSITES = {
     "conversion": opposite(
-        lambda way: world(kpis=(kpi(Change(0.1, 0.12, 0.02 * way, 0.02 * way - 0.01, 0.02 * way + 0.01), **CONVERSION),)),
+        lambda way: world(kpis=(kpi(points(0.02 * way), **CONVERSION),)),
         "Conversion rose by 2 points to 12 %",
         "Conversion fell by 2 points to 12 %",
     ),
@@ -69,18 +77,16 @@ OPPOSITES = {
         "less than the 1,000 EUR of the last 14 days",
     ),
     "a funnel": opposite(
-        lambda way: world(
-            funnels=(funnel(change=Change(0.2, 0.2, 0.03 * way, 0.03 * way - 0.01, 0.03 * way + 0.01), compared=(PERIOD,) * 2),)
-        ),
+        lambda way: world(funnels=(funnel(change=points(0.03 * way), compared=(PERIOD, PERIOD)),)),
         "went all the way rose by 3 points",
         "went all the way fell by 3 points",
     ),
     "a weekday": opposite(
-        lambda way: world(season=replace(named(), weekdays=(Weekday(7, 0.25 * way, 0.25 * way - 0.125, 0.25 * way + 0.125, "multiplicative"),))),
+        lambda way: world(season=replace(named(), weekdays=(weekday(0.25 * way),))),
         "Sundays lie 25 % above the mean of the week (+12.5 % to +37.5 %)",
         "Sundays lie 25 % below the mean of the week (-37.5 % to -12.5 %)",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("one", "other", "said", "unsaid"), OPPOSITES.values(), ids=list(OPPOSITES))
