@@ -21,6 +21,7 @@ from analytics_assets.charts.experiments import (
     panel_height,
     panel_title,
     panels,
+    side,
 )
 from analytics_assets.charts.house import (
     BLUE,
@@ -107,7 +108,9 @@ def _course_title(about: About, courses: dict[Any, pd.DataFrame], by_variant: di
         if place < len(course) - 1 and verdict is not None and known(verdict.difference):
             day = f"{course.day.iloc[place]:%Y-%m-%d}"
             return f"{name}: {called} {absolute(verdict.difference, unit)} when decided on {day}, {last} at the end"
-        return f"{name}: {called} {last}, {_since(course)}"
+        better = verdict is not None and side(verdict.low, verdict.high, about.words.get("better", "")) > 0
+        yet = ", yet rolled back" if better and verdict is not None and verdict.verdict == "rollback" else ""
+        return f"{name}: {called} {last}, {_since(course)}{yet}"
     return f"{name}: " + "; ".join(f"{short(variant, 20)} {_since(course)}" for variant, course in courses.items())
 
 
@@ -348,8 +351,9 @@ def _share_panel(axes: Axes, name: Any, course: pd.DataFrame, state: Any) -> Non
     axes.locator_params(axis="y", nbins=4)
     _unit_ticks(axes, "")
     axes.tick_params(labelsize=9.5)
-    p = f"p {state.p_value:.2g}, {state.state}" if state is not None and known(state.p_value) else "not tested"
-    panel_title(axes, name, f"{number(float(users.iloc[-1]))} users · {p}", ORANGE if invalid else GREY)
+    p = f"p {state.p_value:.2g}" if state is not None and known(state.p_value) else "not tested"
+    who = "invalid" if invalid else f"{number(float(users.iloc[-1]))} users"
+    panel_title(axes, name, f"{who} · {p}", ORANGE if invalid else GREY)
 
 
 def _few_days(axes: Axes, x: Any) -> None:  # noqa: ANN401 - an array of days

@@ -1,4 +1,4 @@
-"""What charts of experiments say is what the numbers say: opposite worlds have opposite titles, intervals and colours."""
+"""What charts of experiments say is what the numbers say: opposite worlds, opposite titles, intervals and colours."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ def intervals(figure: Figure) -> list[tuple[float, float, str]]:
     ("effects", "verdicts", "says"),
     [
         ([effect()], [verdict()], "banner: ship, buyers over 7 days +10.0 % (+6.0 % to +14.0 %)"),
-        ([effect(difference=-0.05)], [verdict("rollback", -0.05)], "roll back, buyers over 7 days -10.0 % (-14.0 % to -6.0 %)"),
+        (
+            [effect(difference=-0.05)], [verdict("rollback", -0.05)],
+            "roll back, buyers over 7 days -10.0 % (-14.0 % to -6.0 %)",
+        ),
         (
             [effect(), effect("guardrail", -0.2, 0.05, non_inferior=False)], [verdict("rollback")],
             "roll back, guardrail metric -40.0 % (-50.0 % to -30.0 %)",
@@ -262,7 +265,7 @@ def plan(minimum_effect: float) -> pd.DataFrame:
     [(0.05, "needs 4 weeks for its minimum effect"), (0.025, "needs 15 weeks for its minimum effect")],
 )
 def test_a_plan_needs_as_long_as_its_formula_says(minimum_effect: float, says: str) -> None:
-    # (1.960 + 0.842)^2 x 4 x 0.25 / 0.05^2 = 3,140 users, at 120 a day 27 days; for half of the effect four times as many
+    # (1.960 + 0.842)^2 x 4 x 0.25 / 0.05^2 = 3,140 users, at 120 a day 27 days; for half the effect four times as many
     users = 120
     reach = pd.DataFrame(
         {"experiment": "banner", "day": pd.date_range(dt.date(2025, 1, 1), periods=28), "users": [users] * 28}
