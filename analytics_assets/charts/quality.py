@@ -52,11 +52,11 @@ def volumes(about: About, days: pd.DataFrame) -> Figure:
     counted = told.day.nunique()
     title = f"None of {many(counted, 'days')} stands out"
     if len(odd):
-        last, out = records(odd.sort_values("day"))[-1], odd.day.nunique()
-        title = f"{out:,} of {many(counted, 'days')} {'stands' if out == 1 else 'stand'} out, the last on "
+        last, days_out = records(odd.sort_values("day"))[-1], odd.day.nunique()
+        title = f"{days_out:,} of {many(counted, 'days')} {'stands' if days_out == 1 else 'stand'} out, the last on "
         title += f"{last.day:%Y-%m-%d}"
-    says = "Blue: what was; band: what the weeks before say of a day, wide enough for few false alarms; orange: a day that "
-    says += "lies outside. Where there is no band, too few days are before."
+    says = "Blue: what was; band: what the weeks before say of a day, wide enough for few false alarms; orange: a day "
+    says += "that lies outside. Where there is no band, too few days are before."
     shown, all_of = len(series), told.groupby(["kind", "table", "column"], dropna=False).ngroups
     says += f" {shown} of {many(all_of, 'series')}." if all_of > shown else ""
     figure = sheet(about, title, says, height=_height(shown))
