@@ -228,11 +228,12 @@ def cohorts(about: About, cells: pd.DataFrame) -> Figure:
     if over.empty:
         raise NotEnoughError("no month is over")
     columns = [int(period) for period in sorted(told.period.unique())]
+    title, means = _grown(over, about)
     unit = f", {about.currency}" if about.currency else ""
     says = f"Net revenue of a customer until then{unit}. A row: who ordered first in a month, and how many they are; a "
-    says += "column: months after. All are counted: no interval."
+    says += f"column: months after. {means} All are counted: no interval."
     says += " Hatched: not over yet." if len(over) < len(told) else ""
-    figure = sheet(about, _grown(over, about), says, height=max(HEIGHT, 2.35 + 0.3 * len(rows)))
+    figure = sheet(about, title, says, height=max(HEIGHT, 2.35 + 0.3 * len(rows)))
     axes = figure.subplots()
     values = over.cumulative_net_per_customer
     low, top = min(float(values.min()), 0.0), float(values.quantile(0.98))
@@ -255,16 +256,18 @@ def cohorts(about: About, cells: pd.DataFrame) -> Figure:
     return figure
 
 
-def _grown(over: pd.DataFrame, about: About) -> str:
-    """Say what customers brought at first, and until the last month that half of the cohorts have had."""
+def _grown(over: pd.DataFrame, about: About) -> tuple[str, str]:
+    """Say what customers brought at first and until the last month that half of the cohorts had; and of how many."""
     counted = over.groupby("period").cohort.nunique()
     enough = counted[counted >= max(1, counted.max() / 2)]
-    said = []
+    said, of = [], []
     for period in dict.fromkeys((over.period.min(), enough.index.max())):
         rows = over[over.period == period]
         mean = float((rows.cumulative_net_per_customer * rows.customers).sum() / rows.customers.sum())
         said.append(f"{money(mean, about.currency)} {_when(int(period))}")
-    return f"A customer brought {', '.join(said)}"
+        of.append(f"{len(rows)}")
+    means = f"Title: mean{'s' * (len(of) > 1)} over {' and '.join(of)} cohort{'s' * (of != ['1'])}, by customer."
+    return f"A customer brought {', '.join(said)}", means
 
 
 def _when(period: int) -> str:

@@ -92,7 +92,8 @@ def _paid_back(told: pd.DataFrame) -> str:
     """Say of how many campaigns it is known that they brought, or did not bring, what they cost."""
     known = finite(told[told.state == "identified"], "incremental", "low", "high")
     if known.empty:
-        return f"Of none of {len(told)} campaigns it is known what came because of it"
+        many = f"{number(len(told))} campaigns" if len(told) > 1 else "the campaign"
+        return f"What came because of {many} is not identified"
     more, less = int((known.low > 1).sum()), int((known.high < 1).sum())
     credited = finite(known, "attributed_linear").attributed_linear
     shown = f"{number(more) if more else 'None'} of {len(known)} campaigns with a control"

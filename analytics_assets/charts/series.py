@@ -207,10 +207,14 @@ def forecast(
     title = title if len(told) > 1 else f"{told.day.iloc[0]:%Y-%m-%d} is expected to bring about {about_so}"
     if len(before) >= 2 * len(told) and (past := float(before.observed.tail(len(told)).mean())) > 0:
         title += f", {_signed(mean / past - 1)} on the last {len(told)}"
-    figure = sheet(about, title, _how_good(told, accuracy, about), height=7.6)
+    tried = finite(backtest, "actual", "forecast", "score").dropna(subset=["day", "origin"])
+    figure = sheet(about, title, _how_good(told, accuracy, about), height=HEIGHT if tried.empty else 7.6)
+    if tried.empty:
+        _fan(figure.subplots(), told, before, about)
+        return figure
     upper, lower = figure.subplots(2, 1, height_ratios=(1.25, 1))
     _fan(upper, told, before, about)
-    _before(lower, backtest, accuracy, about)
+    _before(lower, tried, accuracy, about)
     return figure
 
 
@@ -273,12 +277,7 @@ def _fan(axes: Axes, told: pd.DataFrame, before: pd.DataFrame, about: About) -> 
 
 
 def _before(axes: Axes, backtest: pd.DataFrame, accuracy: pd.DataFrame, about: About) -> None:
-    told = finite(backtest, "actual", "forecast", "score").dropna(subset=["day", "origin"])
-    told = told.drop_duplicates(["origin", "day"]).sort_values(["origin", "day"])
-    if told.empty:
-        axes.set_axis_off()
-        axes.text(0.5, 0.5, "no backtest: the history is too short", transform=axes.transAxes, color=GREY, **MIDDLE)
-        return
+    told = backtest.drop_duplicates(["origin", "day"]).sort_values(["origin", "day"])
     came = told.drop_duplicates("day").sort_values("day")
     axes.plot(came.day, came.actual, color=BLUE, lw=1.4, marker="o" if len(came) == 1 else None)
     for _, rows in told.groupby("origin"):

@@ -84,6 +84,7 @@ def test_cohorts_are_weighted_by_their_size_and_what_is_not_over_is_hatched() ->
     )
     figure = cohorts(ABOUT, told)
     assert title(figure) == "A customer brought 15 EUR in the month of the first order, 20 EUR until 1 month later"
+    assert "Title: means over 2 and 1 cohorts, by customer." in words(figure)
     (axes,) = figure.axes
     assert sum(bool(patch.get_hatch()) for patch in axes.patches if isinstance(patch, Rectangle)) == 1
     assert "31" not in labels(figure)

@@ -30,7 +30,7 @@ def campaigns(*intervals: Interval | None) -> pd.DataFrame:
         (((1.1, 3), (0, 2), None), "1 of 2 campaigns with a control is shown to bring back its spend"),
         (((1.1, 3), (2, 3)), "2 of 2 campaigns with a control are shown to bring back their spend"),
         (((-1, 0.9),), "None of 1 campaigns with a control is shown to bring back its spend, 1 is shown not to"),
-        ((None, None), "Of none of 2 campaigns it is known what came because of it"),
+        ((None, None), "What came because of 2 campaigns is not identified"),
     ],
 )
 def test_a_return_is_claimed_only_where_its_interval_leaves_out_the_spend(

@@ -76,7 +76,7 @@ def test_a_forecast_that_was_never_tried_says_so() -> None:
     figure = forecast(ABOUT, ahead(50), BEFORE.tail(7), BACKTEST.head(0), ACCURACY.head(0))
     assert title(figure) == "The next 7 days are expected to bring about 50 EUR a day"
     assert "too short a history to try it" in words(figure)
-    assert "no backtest: the history is too short" in labels(figure)
+    assert len(figure.axes) == 1
 
 
 def judged_days(*out: int) -> pd.DataFrame:
