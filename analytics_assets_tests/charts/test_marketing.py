@@ -26,7 +26,7 @@ def campaigns(*intervals: Interval | None) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("intervals", "says"),
     [
-        (((-1, 3), (0, 2)), "None of 2 campaigns with a control is shown to bring back its spend"),
+        (((0.2, 3), (0, 2)), "None of 2 campaigns with a control is shown to bring back its spend"),
         (((1.1, 3), (0, 2), None), "1 of 2 campaigns with a control is shown to bring back its spend"),
         (((1.1, 3), (2, 3)), "2 of 2 campaigns with a control are shown to bring back their spend"),
         (((-1, 0.9),), "None of 1 campaigns with a control is shown to bring back its spend, 1 is shown not to"),
