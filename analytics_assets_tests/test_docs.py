@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from analytics_assets.assets.catalog import resolve
+from analytics_assets.assets.report import LONGEST
 from analytics_assets.automation.alert_words import written
 from analytics_assets.automation.alerting import Book, Evaluation, Run, observe
 from analytics_assets.automation.jobs import weekly_tables
@@ -40,6 +41,7 @@ from analytics_assets.contracts.delivered import DELIVERED
 from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days, DaySet
 from analytics_assets.outlets.messages import Change
+from analytics_assets.outlets.reports import KEPT
 from analytics_assets.outlets.webhook import json_document, slack_document
 from analytics_assets.project import alerts, questions
 from analytics_assets.project.business import Control, Customers, Forecasts, Marketing
@@ -67,6 +69,9 @@ from analytics_assets.project.shop import (
     Visits,
 )
 from analytics_assets.project.yaml import read_yaml
+from analytics_assets.report.rendering import LARGEST_PICTURE
+from analytics_assets.report.rules import RULES
+from analytics_assets.report.words import NOTICEABLE
 from analytics_assets.settings import Settings
 from analytics_assets.sources.shop.world import World
 from analytics_assets_tests.charts.worlds import charts
@@ -354,3 +359,26 @@ def test_every_chart_is_in_the_gallery_with_its_tables_and_none_that_is_gone() -
             assert f"`{table.replace(f'_{chart.asked}', '_NAME', bool(chart.asked))}`" in tables
         drawn.add(pattern)
     assert set(rows) == drawn
+
+
+def test_the_rules_of_the_report_are_those_of_the_code() -> None:
+    """Each row says what the rule's object says: its name, its findings, its conditions, its evidence, its table."""
+    page = (ROOT / "docs/report.md").read_text()
+    table = [line for line in page.splitlines() if re.match(r"\| `\w+` \| `\w+` \|", line)]
+    rows = {
+        cells[0].strip("`"): cells for line in table if (cells := [c.strip() for c in line.strip("|").split(" | ")])
+    }
+    assert [name.strip() for name in rows] == [rule.name for rule in RULES]
+    for rule in RULES:
+        _, over, when, says, enough, rests, worth = rows[rule.name]
+        assert over == f"`{rule.over}`"
+        assert re.findall(r"`([^`]+)`", when) == list(rule.when)
+        head = re.sub(r"\{(\w+):\w+\}", r"*\1*", rule.says.partition(": ")[0])
+        assert says == head
+        assert enough == rule.enough
+        assert rests.strip("`") == rule.table.replace("{table}", "TABLE").replace("{funnel}", "NAME")
+        assert worth.rstrip(" |") == (f"`{rule.worth[0]}` {rule.per}" if rule.worth else "")
+    assert f"last {KEPT} days" in page
+    assert f"{LONGEST} days" in page
+    assert f"below {LARGEST_PICTURE // 1000} kB" in page
+    assert f"within {NOTICEABLE:.0%}".replace("%", " %") in page

@@ -64,6 +64,7 @@ def test_imports_point_downward(capsys):
         ("click", {"cli"}),
         ("rich", {"console"}),
         ("matplotlib", {"charts"}),
+        ("jinja2", {"report"}),
     ],
 )
 def test_a_package_is_known_in_its_own_room_alone(package, rooms):
