@@ -45,7 +45,7 @@ bench: .venv/.dev ## Measure the shop, product analytics against a scan, lifetim
 	$(BIN)/python benchmarks/road.py
 
 clean: ## Remove the environment, the tables and the history.
-	rm -rf .venv .dagster_home lake exports charts
+	rm -rf .venv .dagster_home lake exports charts reports
 
 .venv/.run: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -71,4 +71,5 @@ def _delivered(name: str, staged: Table, setting: Setting, period: Range) -> Del
         last=days[-1] if days else None,
         silent_days=(period.last - days[-1]).days if daily else 0,
         usual_gap=max(gaps) if daily else None,
+        snapshot=not by_day,
     )

@@ -495,7 +495,18 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Delivered:
-    """Say what a source delivered lately, and what was rejected of it."""
+    """Say what a source delivered lately, and what was rejected of it.
+
+    Attributes:
+        table: The raw table that it feeds.
+        rows: Rows of the period; of a snapshot all of them.
+        rejected: Those of them that were rejected.
+        main_reason: Why most of them were.
+        last: The last day of a delivery; None: longer ago.
+        silent_days: How long ago that is; 0 of a snapshot.
+        usual_gap: The longest silence before; None: silence means nothing.
+        snapshot: Whether each delivery replaces the one before.
+    """
 
     table: str
     rows: int
@@ -504,6 +515,7 @@ class Delivered:
     last: dt.date | None = None
     silent_days: int = 0
     usual_gap: int | None = None
+    snapshot: bool = False
 
     @property
     def rejected_share(self) -> float | None:

@@ -38,7 +38,7 @@ def quality(desk: Desk) -> Section | None:
                 tuple(
                     Says(
                         f"{one.day or ''} {named(one.table)}: {one.reason}.".strip(),
-                        desk.table("quality_findings" if told.watched else one.table),
+                        desk.table(one.table if one.day is None else "quality_findings"),
                         "bad" if one.severity == "error" else "thin",
                     )
                     for one in told.doubts[:8]
@@ -49,7 +49,7 @@ def quality(desk: Desk) -> Section | None:
         rows = tuple(
             (
                 Cell(named(one.table)),
-                Cell("before the period" if one.last is None else str(one.last)),
+                Cell("as a whole" if one.snapshot else "longer ago" if one.last is None else str(one.last)),
                 Cell(f"{one.rows:,}"),
                 Cell(f"{one.rejected:,}"),
                 Cell("" if one.rejected_share is None else share(one.rejected_share)),

@@ -70,6 +70,15 @@ def test_without_people_in_both_periods_the_interval_is_newcombes() -> None:
     assert (round(found.low or 0, 4), round(found.high or 0, 4)) == (0.0524, 0.3339)
 
 
+def test_people_who_do_in_both_periods_what_they_always_do_narrow_the_interval() -> None:
+    apart = of_shares(100, 1000, 100, 1000)
+    the_same = of_shares(100, 1000, 100, 1000, Shared(1000, 100, 100, 100))
+    opposite = of_shares(500, 1000, 500, 1000, Shared(1000, 500, 500, 0))
+    strangers = of_shares(500, 1000, 500, 1000)
+    assert the_same.high - the_same.low < 0.1 * (apart.high - apart.low)  # type: ignore[operator]
+    assert opposite.high - opposite.low > 1.3 * (strangers.high - strangers.low)  # type: ignore[operator]
+
+
 def test_weekdays_are_compared_with_their_like() -> None:
     week = [100.0, 50.0, 200.0, 80.0, 120.0, 300.0, 30.0]
     found = of_days([1.1 * day for day in week * 4], week * 4)
