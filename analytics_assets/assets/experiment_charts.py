@@ -274,11 +274,12 @@ def experiments_traffic(setting: Setting, experiment_traffic: Table, experiment_
     known = _table(shares, schema)
     rows = experiment_traffic.filter(experiment_traffic.day.notnull()).inner_join(known, ["experiment", "variant"])
     within = rows.filter(rows.day <= rows.ends)
-    so_far = {
-        "assigned": within.assigned.sum().over(
-            ibis.cumulative_window(group_by=["experiment", "variant"], order_by="day")
-        )
-    }
-    told = within.select("experiment", "variant", "planned", "is_control", "day", **so_far)
+    # added up here, so that a row says all of its day: of too many rows a sample is drawn
+    so_far = within.mutate(
+        so_far=within.assigned.sum().over(ibis.cumulative_window(group_by=["experiment", "variant"], order_by="day")),
+        whole=within.assigned.sum().over(ibis.range_window(following=0, group_by="experiment", order_by="day")),
+    )
+    treated = so_far.filter(~so_far.is_control)
+    told = treated.select("experiment", "variant", "planned", "day", "whole", assigned=treated.so_far)
     asked = experiment_trust.filter(experiment_trust.question == "sample ratio of assigned users")
     return told, asked.semi_join(known, "experiment").select("experiment", "state", p_value=asked["value"])

@@ -41,6 +41,7 @@ from analytics_assets.charts.house import (
     share,
     sheet,
     short,
+    spread,
     wide_enough,
 )
 
@@ -281,19 +282,18 @@ def traffic(about: About, days: pd.DataFrame, trust: pd.DataFrame) -> Figure:
 
     Args:
         about: What it is of; `words` say how many experiments there are (`of`) and are `shown`.
-        days: experiment, variant, planned, is_control, day, assigned: users so far.
+        days: experiment, variant, planned, day, assigned, whole: users so far of a treatment, and of all arms.
         trust: experiment, state, p_value: of the test of the sample ratio.
     """
-    told = finite(days, "planned", "assigned").dropna(subset=["experiment", "variant", "day"])
+    told = finite(days, "planned", "assigned", "whole").dropna(subset=["experiment", "variant", "day"])
     told = told[(told.planned > 0) & (told.planned < 1) & (told.assigned >= 0)]
-    told = told.drop_duplicates(["experiment", "variant", "day"])
+    told = told[(told.whole > 0) & (told.assigned <= told.whole)]
+    told = told.drop_duplicates(["experiment", "variant", "day"]).sort_values("day", kind="stable")
     courses: dict[Any, pd.DataFrame] = {}
-    for name in sorted(told.experiment.unique(), key=str):
-        course = _shares(told[told.experiment == name])
-        if course is not None and len(courses) < MOST_PANELS:
-            courses[name] = course
+    for name in sorted(told.experiment.unique(), key=str)[:MOST_PANELS]:
+        courses[name] = told[told.experiment == name]
     if not courses:
-        raise NotEnoughError("nobody was assigned to two arms of an experiment on a day that is known")
+        raise NotEnoughError("nobody was assigned to an experiment on a day that is known")
     states = {row.experiment: row for row in records(trust)}
     says = (
         f"Line: share of the users assigned so far minus that of the plan, in points. Band: where {share(_ALL_BUT)} of "
@@ -308,52 +308,48 @@ def traffic(about: About, days: pd.DataFrame, trust: pd.DataFrame) -> Figure:
     return figure
 
 
-def _shares(rows: pd.DataFrame) -> pd.DataFrame | None:
-    """Return by day the deviation of each treatment's share so far, and how far chance goes."""
+def _share_panel(axes: Axes, name: Any, course: pd.DataFrame, state: Any) -> None:  # noqa: ANN401 - a name, and a row
     import numpy as np
 
-    so_far = rows.pivot(index="day", columns="variant", values="assigned").sort_index().ffill().fillna(0.0)
-    planned = rows.groupby("variant").planned.max()
-    control = rows[rows.is_control == True].variant.unique()  # noqa: E712 - a column of objects
-    whole = so_far.sum(axis=1)
-    so_far, whole = so_far[whole > 0], whole[whole > 0]
-    treatments = [name for name in so_far.columns if name not in set(control)]
-    if so_far.empty or len(so_far.columns) < 2 or not treatments:
-        return None
-    told = so_far[treatments].div(whole, axis=0) - planned[treatments]
-    most = max(float(p * (1 - p)) for p in planned[treatments])
-    return told.assign(**{_CHANCE: _FAR_OUT * np.sqrt(most / whole), _USERS: whole})
-
-
-_CHANCE, _USERS = "(chance)", "(users)"
-
-
-def _share_panel(axes: Axes, name: Any, course: pd.DataFrame, state: Any) -> None:  # noqa: ANN401 - a name, and a row
-    x, chance, users = course.index.to_numpy(), course[_CHANCE].to_numpy() * 100, course[_USERS]
     invalid = state is not None and state.state == "invalid"
-    axes.fill_between(x, -chance, chance, color="#EDEDED", lw=0)
+    most = float((course.planned * (1 - course.planned)).max())
+    chance = course.assign(far=100 * _FAR_OUT * np.sqrt(most / course.whole)).drop_duplicates("day")
+    axes.fill_between(chance.day, -chance.far, chance.far, color="#EDEDED", lw=0)
     axes.axhline(0, color=DARK, lw=1)
-    grown = users.to_numpy() >= 0.1 * users.max()
-    far = [float(chance[grown].max())]
-    arms = [column for column in course.columns if column not in {_CHANCE, _USERS}][:_MOST_PANELS]
+    users = float(course.whole.max())
+    room = [float(chance.far[chance.whole >= 0.1 * users].max())]
+    ends = []
+    arms = sorted(course.variant.unique(), key=str)[:_MOST_PANELS]
     for arm, colour in zip(arms, (ORANGE if invalid else BLUE, PURPLE, GREEN), strict=False):
-        apart = course[arm].to_numpy() * 100
-        axes.plot(x, apart, color=colour, lw=2, marker="o" if len(x) == 1 else "")
-        far.append(float(abs(apart[grown]).max()))
-        axes.annotate(
-            (f"{short(arm, 13)} " if len(arms) > 1 else "") + f"{apart[-1]:+.2f}", (x[-1], apart[-1]),
-            xytext=(0, 7 if apart[-1] >= 0 else -7), textcoords="offset points", ha="right",
-            va="bottom" if apart[-1] >= 0 else "top", size=9.5, weight="bold", color=colour, path_effects=halo(),
-        ).set_in_layout(False)  # fmt: skip
-    axes.set_ylim(-max(far) * 1.35, max(far) * 1.35)
-    wide_enough(axes, x)
-    _few_days(axes, x)
+        own = course[course.variant == arm]
+        apart = (own.assigned / own.whole - own.planned) * 100
+        axes.plot(own.day, apart, color=colour, lw=2, marker="o" if len(own) == 1 else "")
+        room.append(float(apart[own.whole >= 0.1 * users].abs().max()))
+        told = f"{short(arm, 13)} " if len(arms) > 1 else ""
+        ends.append((float(apart.iloc[-1]), f"{told}{apart.iloc[-1]:+.2f}", colour))
+    high = 1.35 * max(value for value in room if known(value))
+    axes.set_ylim(-high, high)
+    _label_shares(axes, ends, high)
+    days = np.sort(course.day.unique())
+    wide_enough(axes, days)
+    _few_days(axes, days)
     axes.locator_params(axis="y", nbins=4)
     _unit_ticks(axes, "")
     axes.tick_params(labelsize=9.5)
     p = f"p {state.p_value:.2g}" if state is not None and known(state.p_value) else "not tested"
-    who = "invalid" if invalid else f"{number(float(users.iloc[-1]))} users"
+    who = "invalid" if invalid else f"{number(users)} users"
     panel_title(axes, name, f"{who} · {p}", ORANGE if invalid else GREY)
+
+
+def _label_shares(axes: Axes, ends: list[tuple[float, str, str]], high: float) -> None:
+    """Write where each line ends above or below it, apart from each other."""
+    wanted = [0.5 + value / high / 2 + (0.07 if value >= 0 else -0.07) for value, _, _ in ends]
+    places = spread([min(max(place, 0.05), 0.95) for place in wanted], 0.09)
+    for place, (_, text, colour) in zip(places, ends, strict=True):
+        axes.annotate(
+            text, (1, place), xycoords="axes fraction", xytext=(-3, 0), textcoords="offset points", ha="right",
+            va="center", size=9.5, weight="bold", color=colour, path_effects=halo(),
+        ).set_in_layout(False)  # fmt: skip
 
 
 def _few_days(axes: Axes, x: Any) -> None:  # noqa: ANN401 - an array of days

@@ -181,11 +181,10 @@ def test_the_course_of_what_is_invalid_claims_nothing() -> None:
 def shares(treatment: int, control: int) -> pd.DataFrame:
     rows = [
         {
-            "experiment": "banner", "variant": variant, "planned": 0.5, "is_control": variant == "control",
-            "day": pd.Timestamp(2025, 1, 1 + day), "assigned": users * (day + 1),
+            "experiment": "banner", "variant": "treatment", "planned": 0.5, "day": pd.Timestamp(2025, 1, day),
+            "assigned": treatment * day, "whole": (treatment + control) * day,
         }
-        for day in range(5)
-        for variant, users in (("control", control), ("treatment", treatment))
+        for day in range(1, 6)
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
