@@ -132,7 +132,6 @@ def morning(tmp_path: Path) -> Iterator[Morning]:
         "ANALYTICS_EXPORTS": str(tmp_path / "exports"),
         "ANALYTICS_CHARTS": str(tmp_path / "charts"),
         "ANALYTICS_REPORTS": str(tmp_path / "reports"),
-        "ANALYTICS_REPORTS": str(tmp_path / "reports"),
         "ANALYTICS_MEMORY": "500MB",
         "ANALYTICS_AUTOMATION": "true",
         "PAGER_URL": webhook.url,
