@@ -284,13 +284,34 @@ def chosen(attempted: Table, funnel: Funnel, by: Sequence[str] = ()) -> Table:
     >>> chosen(attempts(events, funnel), funnel).deepest.execute().tolist()
     [2]
     """
+    return _best(attempted, funnel, by).drop("position")
+
+
+def contenders(attempted: Table, funnel: Funnel, by: Sequence[str] = ()) -> Table:
+    """Leave out attempts that stand for their unit nowhere: of those alike in `by`, one is better than the others.
+
+    The best of a month is the best of those of its days, so that periods are chosen for from less.
+
+    Args:
+        attempted: From `attempts`.
+        funnel: The funnel.
+        by: Columns of the attempts: every period and every value that is then chosen for is made up of theirs.
+
+    Returns:
+        The columns of `attempts`.
+    """
+    return _best(attempted, funnel, [*by, "matured"])
+
+
+def _best(attempted: Table, funnel: Funnel, by: Sequence[str]) -> Table:
     groups = list(dict.fromkeys((*funnel.of_whom, *by)))
     rank = -attempted.position
     if funnel.entry == "any":
         rank += attempted.voided.ifelse(0, _STEPS * _POSITIONS) + attempted.deepest * _POSITIONS
     ranked = attempted.mutate(rank_=rank)
-    rest = [name for name in attempted.columns if name not in {*groups, "position"}]
-    return ranked.group_by(groups).aggregate(**{name: ranked[name].argmax(ranked.rank_) for name in rest})
+    rest = [name for name in attempted.columns if name not in groups]
+    found = ranked.group_by(groups).aggregate(**{name: ranked[name].argmax(ranked.rank_) for name in rest})
+    return found.select(*attempted.columns)
 
 
 def reached(attempted: Table, funnel: Funnel, by: Sequence[str] = ()) -> Table:
@@ -341,9 +362,9 @@ def reached(attempted: Table, funnel: Funnel, by: Sequence[str] = ()) -> Table:
             measures |= {
                 f"mean_{number}": taken.mean(where=closed) / _SECOND,
                 f"median_{number}": taken.quantile(0.5, where=closed) / _SECOND,
+                # together, so that the values are held and sorted once
+                f"quantiles_{number}": since_entry.quantile(QUANTILES, where=closed),
             }
-            for q in QUANTILES:
-                measures[f"q{q}_{number}"] = since_entry.quantile(q, where=closed) / _SECOND
     counted = units.group_by(groups).aggregate(**measures) if groups else units.aggregate(**measures)
     lines = [ibis.struct(_line(counted, funnel, number)) for number in range(len(funnel.steps))]
     return counted.select(*groups, line_=ibis.array(lines).unnest()).unpack("line_")
@@ -422,9 +443,12 @@ def users(units: Table, funnel: Funnel) -> Table:
 def _told_apart(attempted: Table, funnel: Funnel, by: Sequence[str]) -> Table:
     """Choose twice, by all attempts and by the matured."""
     no, yes = ibis.literal(False), ibis.literal(True)  # noqa: FBT003
-    seen = chosen(attempted, funnel, by).mutate(matured_only_=no)
-    closed = chosen(attempted.filter(attempted.matured), funnel, by).mutate(matured_only_=yes)
-    return seen.union(closed)
+    if funnel.window is None:  # every attempt is matured
+        closed = seen = chosen(attempted, funnel, by)
+    else:
+        best = contenders(attempted, funnel, by)
+        closed, seen = best.filter(best.matured).drop("position"), chosen(best, funnel, by)
+    return seen.mutate(matured_only_=no).union(closed.mutate(matured_only_=yes))
 
 
 def _line(counted: Table, funnel: Funnel, number: int) -> dict[str, Value]:
@@ -446,7 +470,8 @@ def _line(counted: Table, funnel: Funnel, number: int) -> dict[str, Value]:
         "seconds_mean": counted[f"mean_{number}"] if number else missing,
         "seconds_median": counted[f"median_{number}"] if number else missing,
         **{
-            f"seconds_from_entry_q{round(q * 100)}": counted[f"q{q}_{number}"] if number else missing for q in QUANTILES
+            f"seconds_from_entry_q{round(q * 100)}": counted[f"quantiles_{number}"][n] / _SECOND if number else missing
+            for n, q in enumerate(QUANTILES)
         },
     }
 
@@ -585,7 +610,8 @@ def _interchangeable(funnel: Funnel, keep: Sequence[str]) -> bool:
 
 def _following(rows: Table, funnel: Funnel, first: int = 1) -> Any:  # noqa: ANN401 - Ibis gives windows no public type
     """Return the rows of the unit from so many rows later on."""
-    order = [name for name in _ORDER if name in rows.columns]
+    # where events are told apart their position has their whole order, and one number is sorted faster than three
+    order = ["position"] if "event_id_" in rows.columns else ["at_", "first_"]
     return ibis.window(group_by=funnel.of_whom, order_by=order, following=(first, None))
 
 

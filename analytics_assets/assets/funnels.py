@@ -154,6 +154,8 @@ def _attempted(
 def _exploded(asked: Funnel, attempts: Table, first: dt.date) -> Table:
     """Repeat attempts for every interval and breakdown that they are counted in."""
     own = attempts.filter(attempts.dimension == "")
+    by_entry = [breakdown.column for breakdown in asked.broken_down() if _by_entry(asked, breakdown)]
+    own = asked_of.contenders(own, _of_units(asked), ["entered_on", *by_entry])
     by: list[Table] = [own]
     for breakdown in asked.broken_down():
         if _by_entry(asked, breakdown):

@@ -81,6 +81,26 @@ def _as_text(name: str, kind: str) -> str:
     return f"CAST({column} AS VARCHAR)"
 
 
+def _compiler() -> Any:  # noqa: ANN401 - Ibis gives compilers no public type
+    """Return Ibis's compiler, which here computes a table without some columns once, however often it is used.
+
+    Ibis makes a common table expression of a selection that is used twice, and forgets to do so where columns are
+    dropped: what they are dropped from is then computed for every use.
+    """
+    import ibis.expr.operations as ops
+    from ibis.backends.sql.compilers.duckdb import DuckDBCompiler
+    from ibis.common.patterns import pattern, replace
+
+    @replace(pattern(ops.DropColumns))
+    def selected(_: Any, **kwargs: Any) -> ops.Project:  # noqa: ANN401, ARG001
+        return ops.Project(_.parent, _.values)
+
+    class Compiler(DuckDBCompiler):
+        rewrites = (selected, *DuckDBCompiler.rewrites)
+
+    return Compiler()
+
+
 class DuckDBEngine:
     """Compute with DuckDB in this process, its session pinned to UTC.
 
@@ -105,6 +125,7 @@ class DuckDBEngine:
         if threads is not None:
             settings["threads"] = threads
         self.backend = ibis.duckdb.connect(**settings)
+        self.backend.compiler = _compiler()
         for statement in (
             "SET TimeZone = 'UTC'",
             f"SET partitioned_write_max_open_files = {_OPEN_FILES}",
