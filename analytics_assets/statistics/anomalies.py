@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from analytics_assets.statistics.series import WEEK
+from analytics_assets.statistics.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy import bool_, float64
@@ -95,27 +96,28 @@ def judge(panel: Numbers, *, counts: Sequence[bool], named: Flags | None = None,
     scales = _Scales(panel, counted)
     usable = ~np.isnan(panel) & ~special
     runs = np.zeros(series, dtype=int)
-    for day in range(WARM_UP, days):
-        window = slice(max(0, day - _WINDOW), day)
-        fit = _fit(scales.values[:, :, window], usable[:, window])
-        scores, ahead = scales.score(fit, day)
-        reach = scales.reach(rate)
-        able = fit.able & np.isfinite(scores) & (ahead.error > 0)
-        low, high = scales.ends(ahead, reach)
-        here = panel[:, day]
-        known = able & ~np.isnan(here) & ~special[day]
-        out = known & ((here < low) | (here > high))
-        found["expected"][able, day] = scales.back(ahead.middle)[able]
-        found["low"][able, day], found["high"][able, day] = low[able], high[able]
-        side = np.where(scores < 0, reach[0], reach[1])
-        found["score"][known, day] = (scores / side)[known] * _normal(rate)
-        anomaly[:, day] = out
-        scales.learn(known)
-        runs = np.where(out, runs + 1, 0)
-        usable[out, day] = False
-        for row in np.flatnonzero(runs > _LONGEST_RUN):
-            since = day - runs[row] + 1
-            usable[row, since : day + 1] = ~np.isnan(panel[row, since : day + 1]) & ~special[since : day + 1]
+    with one_thread("scipy.linalg"):
+        for day in range(WARM_UP, days):
+            window = slice(max(0, day - _WINDOW), day)
+            fit = _fit(scales.values[:, :, window], usable[:, window])
+            scores, ahead = scales.score(fit, day)
+            reach = scales.reach(rate)
+            able = fit.able & np.isfinite(scores) & (ahead.error > 0)
+            low, high = scales.ends(ahead, reach)
+            here = panel[:, day]
+            known = able & ~np.isnan(here) & ~special[day]
+            out = known & ((here < low) | (here > high))
+            found["expected"][able, day] = scales.back(ahead.middle)[able]
+            found["low"][able, day], found["high"][able, day] = low[able], high[able]
+            side = np.where(scores < 0, reach[0], reach[1])
+            found["score"][known, day] = (scores / side)[known] * _normal(rate)
+            anomaly[:, day] = out
+            scales.learn(known)
+            runs = np.where(out, runs + 1, 0)
+            usable[out, day] = False
+            for row in np.flatnonzero(runs > _LONGEST_RUN):
+                since = day - runs[row] + 1
+                usable[row, since : day + 1] = ~np.isnan(panel[row, since : day + 1]) & ~special[since : day + 1]
     return Judged(found["expected"], found["low"], found["high"], found["score"], anomaly)
 
 

@@ -7,10 +7,8 @@ are (`scores`).
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -18,10 +16,10 @@ import numpy as np
 
 from analytics_assets.statistics.lifetime import BetaGeometric, alive_probability
 from analytics_assets.statistics.scores import auc
+from analytics_assets.statistics.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from threadpoolctl import ThreadpoolController
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Flags: TypeAlias = "NDArray[np.bool_]"
@@ -81,20 +79,6 @@ def chances(model: Model, values: Floats) -> Floats:
     return told
 
 
-@functools.cache
-def _threads() -> ThreadpoolController:
-    import sklearn.ensemble  # noqa: F401 - a controller knows the libraries that are loaded
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def _one_thread() -> AbstractContextManager[object]:
-    """Keep to one thread: on a machine that others use too, threads wait for each other ten times as long."""
-    limit: AbstractContextManager[object] = _threads().limit(limits=1)
-    return limit
-
-
 def _varying(values: Floats) -> NDArray[np.intp]:
     """Return the columns that tell any rows apart."""
     known = ~np.isnan(values)
@@ -121,7 +105,7 @@ class Boosting:
         """Return the log-odds, a number a row."""
         if self.fitted is None:
             return np.full(len(values), self.constant)
-        with _one_thread():
+        with one_thread("sklearn.ensemble"):
             told: Floats = self.fitted.decision_function(values[:, self.columns])  # type: ignore[attr-defined]
         return told
 
@@ -154,7 +138,7 @@ def fit_boosting(values: Floats, churned: Flags, categorical: Flags) -> Boosting
         early_stopping=False,
         random_state=0,
     )
-    with _one_thread():
+    with one_thread("sklearn.ensemble"):
         return Boosting(columns, classifier.fit(values[:, columns], churned), constant)
 
 
@@ -240,7 +224,7 @@ def fit_logistic(values: Floats, churned: Flags, categorical: Flags) -> Logistic
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline that is nearly there is one
         model = LogisticRegression(C=0.1, solver="newton-cholesky", max_iter=100)
-        with _one_thread():
+        with one_thread("sklearn.ensemble"):
             fitted = model.fit(scale.expanded(values), churned)
     return Logistic(scale, fitted.coef_[0], float(fitted.intercept_[0]))
 
