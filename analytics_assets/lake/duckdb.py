@@ -91,11 +91,11 @@ def _compiler() -> Any:  # noqa: ANN401 - Ibis gives compilers no public type
     from ibis.backends.sql.compilers.duckdb import DuckDBCompiler
     from ibis.common.patterns import pattern, replace
 
-    @replace(pattern(ops.DropColumns))
+    @replace(pattern(ops.DropColumns))  # type: ignore[untyped-decorator]
     def selected(_: Any, **kwargs: Any) -> ops.Project:  # noqa: ANN401, ARG001
         return ops.Project(_.parent, _.values)
 
-    class Compiler(DuckDBCompiler):
+    class Compiler(DuckDBCompiler):  # type: ignore[misc]
         rewrites = (selected, *DuckDBCompiler.rewrites)
 
     return Compiler()

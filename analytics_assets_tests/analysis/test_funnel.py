@@ -25,6 +25,7 @@ from analytics_assets.analysis.funnel import (
     Step,
     attempts,
     chosen,
+    contenders,
     nobody,
     reached,
     times,
@@ -446,6 +447,22 @@ def test_each_period_of_entry_is_computed_for_itself(engine):
     found = lines(engine, funnel, *happened("A@0 A@43200 B@43201"), by=["day"])
     assert [line["observed"] for line in found] == [1, 0, 1, 1]
     assert counts(engine, funnel, *events) == [1, 1]
+
+
+@pytest.mark.parametrize("entry", ["any", "first"])
+@pytest.mark.parametrize("window", [None, seconds(5)])
+def test_who_stands_for_all_days_is_chosen_from_the_best_of_each(engine, entry, window):
+    stories = {"ann": "A@0 A@2 B@3 A@43200 B@43201 A@86400 B@86410", "bob": "A@0 X@1 A@2 A@86399", "eve": "A@86399 B@0"}
+    events = [event for user, story in stories.items() for event in happened(story, user)]
+    funnel = Funnel(steps("A B"), window=window, entry=entry, exclusions=(Exclusion("X"),))
+    found = attempts(table(TYPES, *events), funnel, keep=("day",), as_of=START + dt.timedelta(days=1))
+    few = contenders(found, funnel, ["day"])
+    assert len(engine.rows(few)) < len(engine.rows(found))
+    for by in ([], ["day"]):
+        best = [engine.rows(chosen(told, funnel, by).order_by("user_id", *by, "entered_at")) for told in (found, few)]
+        assert best[0] == [{name: row[name] for name in best[0][0]} for row in best[1]]
+        told = [engine.rows(reached(rows, funnel, by).order_by(*by, "step")) for rows in (found, few)]
+        assert told[0] == told[1]
 
 
 def test_rates_of_nothing_are_null(engine):

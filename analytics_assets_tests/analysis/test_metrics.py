@@ -486,3 +486,27 @@ def test_what_is_not_finite_is_not_rounded(engine, bad):
 def test_decimals_are_not_turned_into_floats_before_they_are_added_up(engine):
     acts = [act(1, f"u{i}", net=Decimal("0.1")) for i in range(1000)]
     assert month(engine, totals(rows_of(acts, "net"), FIRST, LAST))["estimate"] == 100.0
+
+
+def test_dimensions_that_a_user_has_one_value_of_may_be_told_and_change_nothing(engine: Engine) -> None:
+    homes = {"ann": "phone", "bob": "desktop", "eve": None, None: None}
+    noise = np.random.default_rng(3)
+    acts = [
+        act(int(n), user, device=homes[user], net=Decimal(int(net)), time=float(net), n=int(net) % 3)
+        for n, user, net in zip(
+            noise.integers(1, 31, 60), noise.choice([*homes], 60), noise.integers(-5, 50, 60), strict=True
+        )
+    ]
+    rows, dear = rows_of(acts, "net", ["device"]), rows_of([a for a in acts if a["n"]], "time", ["device"])
+    days, by = (FIRST, LAST), {"by": ["device"]}
+    asked: list[Callable[..., Table]] = [
+        lambda **own: totals(rows, *days, **by, **own),
+        lambda **own: unique(rows, *days, **by, **own),
+        lambda **own: means(rows, *days, **by, **own),
+        lambda **own: ratios(dear, rows, *days, **by, **own),
+        lambda **own: proportions(dear, rows, *days, **by, **own),
+        lambda **own: returns(rows, *days, **by, **own),
+        lambda **own: quantiles(rows, *days, **by, **own),
+    ]
+    for answer in asked:
+        assert found(engine, answer(own=["device"])) == found(engine, answer())

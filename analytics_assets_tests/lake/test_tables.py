@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pytest
 from deltalake import DeltaTable
 
@@ -260,6 +261,28 @@ def test_a_reference_is_judged_against_the_table_it_names(lake: Lake) -> None:
     (finding,) = lake.audit(staged, {"owners": owners}).broken("warning")
     assert (finding.violations, finding.distinct, finding.days) == (2, 1, (day(1), day(2)))
     assert lake.audit(staged, {}).broken("warning") == ()
+
+
+def test_a_lake_sees_what_another_publishes_and_keeps_what_a_version_showed(lake: Lake) -> None:
+    other = Lake(lake.root, lake.engine)
+    assert ids(lake) == [] == ids(other)
+    publish(other, THINGS, FIRST, A)
+    assert ids(lake) == ["a"]
+    publish(other, THINGS, SECOND, B)
+    assert (ids(lake), lake.version("things"), lake.extent("things").last_day) == (["a", "b"], 2, day(2))
+    assert (lake.extent("things", 1).rows, [row["id"] for row in rows(lake, THINGS, 1)]) == (1, ["a"])
+    other.undo("things", 1)
+    assert ids(lake) == ["a"]
+
+
+def test_what_columns_are_dropped_from_is_computed_once_however_often_it_is_used(engine: Engine) -> None:
+    things = ibis.memtable({"a": [1, 1, 2], "b": [5, 6, 7]})
+    told = {"n": ibis._.b.sum(), "low": ibis._.b.min(), "high": ibis._.b.max(), "rows": ibis._.count()}
+    counted = things.group_by("a").aggregate(**told)
+    fewer = counted.drop("rows")
+    both = fewer.mutate(once=ibis.literal(True)).union(fewer.mutate(once=ibis.literal(False)))
+    assert engine.backend.compile(both).count("SUM(") == 1  # type: ignore[attr-defined]
+    assert sorted((row["a"], row["n"]) for row in engine.rows(both)) == [(1, 11), (1, 11), (2, 7), (2, 7)]
 
 
 # two writers
