@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +153,16 @@ class DuckDBEngine:
         with self._clock():
             return list(self.backend.con.execute(statement).fetchall())
 
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """Let one thread do the work: each has its own files."""
+        ((threads,),) = self._run("SELECT current_setting('threads')")
+        self._run("SET threads = 1")
+        try:
+            yield
+        finally:
+            self._run(f"SET threads = {threads}")
+
     def _query(self, expression: Table) -> str:
         """Return the SQL of an expression, with its in-memory tables in place, as Ibis has them when it executes."""
         with self._clock():
@@ -247,7 +257,7 @@ class DuckDBEngine:
         with self._clock():
             yield from self.backend.to_pyarrow_batches(expression)
 
-    def write(self, expression: Table, folder: str, day: str | None, stem: str) -> Written:
+    def write(self, expression: Table, folder: str, day: str | None, stem: str, *, together: bool = False) -> Written:
         """Compute a table into Parquet files; see `Engine.write`."""
         import duckdb
 
@@ -264,7 +274,8 @@ class DuckDBEngine:
             target = f"{place}/{stem}.parquet"
         try:
             Path(place).mkdir(parents=True, exist_ok=True)
-            written = self._run(f"COPY ({query}) TO {_text(target)} ({options})")
+            with self._one_thread() if together else nullcontext():
+                written = self._run(f"COPY ({query}) TO {_text(target)} ({options})")
         except (OSError, duckdb.IOException) as error:
             raise LakeError(
                 f"cannot write to {place}: {_first_line(error)}. Give this user the right to write there and see that "

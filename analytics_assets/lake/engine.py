@@ -123,8 +123,16 @@ class Engine(Protocol):
     def batches(self, expression: Table) -> Iterator[pa.RecordBatch]:
         """Compute a table as a stream of Arrow batches; memory stays bounded."""
 
-    def write(self, expression: Table, folder: str, day: str | None, stem: str) -> Written:
-        """Compute a table into Parquet files in a folder, a subfolder a day where `day` names a column."""
+    def write(self, expression: Table, folder: str, day: str | None, stem: str, *, together: bool = False) -> Written:
+        """Compute a table into Parquet files in a folder, a subfolder a day where `day` names a column.
+
+        Args:
+            expression: The table.
+            folder: The folder.
+            day: The column that the rows are kept by.
+            stem: What the files' names begin with.
+            together: Write one file a day, of rows that come by day.
+        """
 
     def fingerprint(self, table: Table) -> str:
         """Return a hash of a table's rows that does not depend on their order."""

@@ -15,6 +15,8 @@ from analytics_assets.contracts.model import Column, Contract
 from analytics_assets.lake.days import Days, DaySet
 
 if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
     from analytics_assets.lake.tables import Lake
 
 RELEASES = Contract(
@@ -43,7 +45,7 @@ class Computed:
     """
 
     version: int
-    days: Days | None = None
+    days: Days | DaySet | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,15 @@ def commit_release(lake: Lake, run_id: str, written: Mapping[str, Computed], at:
 
 def append_release(lake: Lake, release: Release) -> None:
     """Make a release what readers see."""
+    lake.publish(lake.stage(RELEASES, lake.read(RELEASES).union(_rows([release]))), release.run_id)
+
+
+def keep_releases(lake: Lake, releases: Iterable[Release], run_id: str) -> None:
+    """Remember these releases and no other; the newest of them is what readers see."""
+    lake.publish(lake.stage(RELEASES, _rows(releases)), run_id)
+
+
+def _rows(releases: Iterable[Release]) -> Table:
     import ibis
 
     rows = [
@@ -143,7 +154,7 @@ def append_release(lake: Lake, release: Release) -> None:
             "computed_at": release.computed_at.get(name),
             "covered": str(release.covered[name]) if name in release.covered else None,
         }
+        for release in releases
         for name, version in sorted(release.versions.items())
     ]
-    added = ibis.memtable(rows, schema=ibis.schema({column.name: column.type for column in RELEASES.columns}))
-    lake.publish(lake.stage(RELEASES, lake.read(RELEASES).union(added)), release.run_id)
+    return ibis.memtable(rows, schema=ibis.schema({column.name: column.type for column in RELEASES.columns}))

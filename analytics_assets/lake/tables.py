@@ -26,6 +26,7 @@ from analytics_assets.contracts.audit import (
     read_audit,
     sample_expressions,
 )
+from analytics_assets.lake.days import Days, DaySet
 from analytics_assets.lake.engine import WrittenFile
 from analytics_assets.lake.errors import LakeError
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table, Value
 
     from analytics_assets.contracts.model import Contract
-    from analytics_assets.lake.days import Days
     from analytics_assets.lake.engine import Engine
 
 RUN_ID = "run_id"
@@ -56,7 +56,7 @@ class Staged:
 
     contract: Contract
     files: tuple[WrittenFile, ...]
-    days: Days | None
+    days: Days | DaySet | None
     sql: str
 
     @property
@@ -164,6 +164,11 @@ class Lake:
             try:
                 return DeltaTable(_as_url(self.uri(name)), version=version, storage_options=self._options)
             except TableNotFoundError:
+                if version is not None and self.open(name) is not None:
+                    raise LakeError(
+                        f"version {version} of table {name} is gone from {self.root}: a vacuum took it, or somebody's "
+                        "rows were deleted. `analytics-assets releases` lists what can be read."
+                    ) from None
                 return None
 
     @contextmanager
@@ -236,18 +241,30 @@ class Lake:
         missing = {name: ibis.null(kind) for name, kind in wanted.items() if name not in stored}
         return conform(rows.mutate(**missing) if missing else rows, contract)
 
-    def stage(self, contract: Contract, rows: Table, days: Days | None = None) -> Staged:
-        """Write rows where nobody sees them yet; `days` are those of the run, which it answers for."""
+    def stage(
+        self, contract: Contract, rows: Table, days: Days | DaySet | None = None, *, together: bool = False
+    ) -> Staged:
+        """Write rows where nobody sees them yet.
+
+        Args:
+            contract: What they promise.
+            rows: The rows.
+            days: The days that they replace, of a table that is kept by day; rows of other days are left out. A range
+                is the days of a run, which it answers for.
+            together: Write one file a day, which takes longer.
+        """
         rows = conform(rows, contract)
-        contract = contract if days is None else contract.of_run(days.first, days.last)
+        contract = contract.of_run(days.first, days.last) if isinstance(days, Days) else contract
         if contract.day is not None:
             if days is None:
                 raise LakeError(f"{contract.table} is kept by day: name the days that are written.")
-            rows = rows.filter(rows[contract.day].between(days.first, days.last))
-        order = [*([contract.day] if contract.day else []), *contract.clustered_by] if contract.clustered_by else []
+            own = rows[contract.day]
+            rows = rows.filter(own.between(days.first, days.last) if isinstance(days, Days) else own.isin(list(days)))
+        by_day = [contract.day] if contract.day else []
+        order = [*by_day, *contract.clustered_by] if contract.clustered_by else by_day if together else []
         stem = uuid.uuid4().hex
         ordered = rows.order_by(order) if order else rows
-        written = self.engine.write(ordered, self.uri(contract.table), contract.day, stem)
+        written = self.engine.write(ordered, self.uri(contract.table), contract.day, stem, together=together)
         return Staged(contract, written.files, days if contract.day else None, written.sql)
 
     def rows_of(self, staged: Staged) -> Table:
@@ -297,12 +314,20 @@ class Lake:
         """
         from deltalake import Schema, Transaction
         from deltalake.exceptions import CommitFailedError, DeltaError
-        from deltalake.transaction import AddAction, CommitProperties, RemoveAction, create_table_with_add_actions
+        from deltalake.transaction import (
+            AddAction,
+            CommitProperties,
+            PostCommitHookProperties,
+            RemoveAction,
+            create_table_with_add_actions,
+        )
 
         contract = staged.contract
         uri = self.uri(contract.table)
         partition: list[str] = [contract.day] if contract.day else []
         schema = Schema.from_arrow(arrow_schema(contract))
+        # by itself, Delta forgets versions after 30 days: here a version is there as long as a release shows it
+        after = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
         def added(files: Sequence[WrittenFile]) -> list[AddAction | RemoveAction]:
             return [
@@ -338,6 +363,7 @@ class Lake:
                         partition_by=partition or None,
                         storage_options=self._options,
                         commit_properties=properties(0),
+                        post_commithook_properties=after,
                     )
                     continue
                 if attempt and _shows(table, staged.files):
@@ -350,11 +376,14 @@ class Lake:
                         schema,
                         partition or None,
                         commit_properties=properties(table.version() + 1),
+                        post_commithook_properties=after,
                     )
                     evolved = f"{contract.table} followed its contract: {evolution}"
                     continue
                 filters: list[tuple[str, str, Any]] | None = None
-                if staged.days is not None and contract.day is not None:
+                if isinstance(staged.days, DaySet) and contract.day is not None:
+                    filters = [(contract.day, "in", [str(day) for day in staged.days])]
+                elif isinstance(staged.days, Days) and contract.day is not None:
                     filters = [
                         (contract.day, ">=", str(staged.days.first)),
                         (contract.day, "<=", str(staged.days.last)),
@@ -366,6 +395,7 @@ class Lake:
                     partition or None,
                     filters,
                     commit_properties=properties(table.version() + 1),
+                    post_commithook_properties=after,
                 )
                 return Published(table.version() + 1, evolved)
             except CommitFailedError:
@@ -391,10 +421,20 @@ class Lake:
 
         The undone versions stay in the table's history.
         """
+        from deltalake.transaction import PostCommitHookProperties
+
         table = self.open(name) if self.is_ahead(name, version) else None
         if table is None:
             return False
-        table.restore(version or 0)
+        after = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+        if version is None:
+            # the first version had no rows either, but a vacuum may have taken it
+            partition = list(table.metadata().partition_columns)
+            table.create_write_transaction(
+                [], "overwrite", table.schema(), partition or None, post_commithook_properties=after
+            )
+            return True
+        table.restore(version, post_commithook_properties=after)
         return True
 
     def is_ahead(self, name: str, version: int | None) -> bool:
@@ -402,7 +442,7 @@ class Lake:
         newest = self.version(name)
         if newest is None or newest == (version or 0):
             return False
-        now, then = self._snapshot(name, newest), self._snapshot(name, version or 0)
+        now, then = self._snapshot(name, newest), None if version is None else self._snapshot(name, version)
         return (now.files if now else ()) != (then.files if then else ())
 
     def is_whole(self, name: str, version: int) -> bool:
@@ -419,6 +459,11 @@ class Lake:
         system, folder = fsspec.url_to_fs(self.uri(name), use_listings_cache=False)
         there = {str(path).removeprefix(folder) for path in system.find(folder)}
         return table is not None and all(file.removeprefix(self.uri(name)) in there for file in files)
+
+    def files_at(self, name: str, version: int | None = None) -> frozenset[str]:
+        """Return the names of the files that a version of a table shows, the newest by default; each name is unique."""
+        table = self.open(name, version)
+        return frozenset() if table is None else frozenset(uri.rpartition("/")[2] for uri in table.file_uris())
 
     def fingerprint(self, contract: Contract, version: int | None = None) -> str:
         """Return a hash of a table's rows that does not depend on their order."""
