@@ -6,6 +6,7 @@ Belongs here: turning outcomes into text for a terminal. Does not belong here: a
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -18,14 +19,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from analytics_assets.assets.baselines import Outlook
     from analytics_assets.assets.verdicts import Asked
     from analytics_assets.automation.alert_state import AlertState
+    from analytics_assets.automation.forgetting import Receipt, Sighting
     from analytics_assets.automation.running import RunOutcome
     from analytics_assets.automation.runtime import StepReport
     from analytics_assets.automation.state import State, Trouble
+    from analytics_assets.lake.releases import Release
+    from analytics_assets.lake.vacuum import Vacuumed
     from analytics_assets.project.experiments import Plan
     from analytics_assets.project.model import Project
     from analytics_assets.statistics.planning import Prospect, Week
@@ -37,6 +39,7 @@ _FEW_COLUMNS = 5
 _MAX_LINE = 160
 _MAX_DETAILS = 8
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_FEW = 3
 _SMALL = 0.001
 """Below it, four decimals would hide a number."""
 
@@ -318,6 +321,123 @@ def troubles(project: Project, found: Sequence[Trouble]) -> None:
         out.print(f"  [bold]{escape(trouble.mend)}[/]", soft_wrap=True)
     if not found:
         out.print(f"[green]{project.name}: everything fits together[/]")
+
+
+def note(message: str) -> None:
+    """Tell what happens meanwhile, beside the output."""
+    err.print(f"[cyan]note[/] {escape(message)}", soft_wrap=True)
+
+
+def few(names: Sequence[str]) -> str:
+    """Name some things, and count the others.
+
+    >>> few(["a", "b", "c", "d", "e"])
+    '5: a, b, c and 2 more'
+    """
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return f"{len(names)}: {', '.join(names[:_FEW])}{more}" if names else ""
+
+
+def restored(old: Release, new: Release) -> None:
+    """Show what readers see after going back."""
+    made = f", made {old.released_at:%Y-%m-%d %H:%M:%S} UTC" if old.released_at else ""
+    days = [day for covered in new.covered.values() for day in covered]
+    out.print(
+        f"[green]done[/]: readers see release {new.number}, which shows what release {old.number}{made} showed: "
+        f"{len(new.versions)} tables{f', days to {max(days)}' if days else ''}. Nothing was deleted; the next daily "
+        "run computes the days that are missing since.",
+        soft_wrap=True,
+    )
+
+
+def vacuumed(done: Vacuumed, retention: int, *, dry_run: bool) -> None:
+    """Show what a vacuum did, or would do."""
+    from analytics_assets.lake.restoring import told_numbers
+
+    would = "would be " if dry_run else ""
+    if done.compacted:
+        table = _grid("table", "days put together", "files before", "files after", numbers=3)
+        for name, put in done.compacted.items():
+            table.add_row(name, f"{len(put.days):,}", f"{put.before:,}", f"{put.after:,}")
+        out.print(table)
+    if done.removed:
+        table = _grid("table", "files removed", "bytes", "log entries", "empty folders", numbers=4)
+        for name, gone in done.removed.items():
+            table.add_row(name, f"{gone.files:,}", f"{gone.bytes:,}", f"{gone.entries:,}", f"{gone.folders:,}")
+        out.print(table)
+    forgotten = (
+        f"releases {told_numbers(done.forgotten)} {would}forgotten" if done.forgotten else "no release forgotten"
+    )
+    kept = f"kept {told_numbers(done.kept)}" if done.kept else "there is none"
+    files, size = sum(gone.files for gone in done.removed.values()), sum(gone.bytes for gone in done.removed.values())
+    out.print(
+        f"{forgotten} (older than {retention} days), {kept}; {files:,} files with {size:,} bytes {would}removed",
+        soft_wrap=True,
+    )
+
+
+def sighting(found: Sighting) -> None:
+    """Show what would be deleted, before it is."""
+    table = _grid("table", "rows", "days", numbers=2)
+    for name, count in found.rows.items():
+        table.add_row(name, f"{count:,}", f"{len(found.days[name]):,}" if name in found.days else "")
+    err.print(table)
+    person = found.person
+    err.print(
+        f"These rows are of the user, of {len(person.visitors)} visitors who are known to be the user, and about "
+        f"{len(person.orders)} orders. They are deleted from every version: all releases before the new one are "
+        "forgotten and cannot be restored, and whoever reads one this moment loses its files. Rows of the user that "
+        "come again are left out. This cannot be taken back.",
+        soft_wrap=True,
+    )
+    if found.strangers:
+        err.print(f"Tables that nothing makes any more leave the release: {', '.join(found.strangers)}")
+
+
+def receipt(told: Receipt, since: dt.datetime | None, *, as_json: bool) -> None:
+    """Show what was deleted, without saying whose it was."""
+    files = sum(gone.files for gone in told.removed.values())
+    if as_json:
+        record = {
+            "person": told.person,
+            "deleted_at": told.deleted_at.isoformat(),
+            "already_deleted": since is not None,
+            "rows": dict(told.rows),
+            "release": told.release,
+            "files_removed": files,
+            "exports": list(told.exports),
+            "history_texts_rewritten": told.history.places,
+            "history_left": list(told.history.left),
+            "computed": list(told.computed),
+            "failed": told.failed,
+        }
+        out.file.write(json.dumps(record, indent=2) + "\n")
+        return
+    if since is not None:
+        out.print(f"nothing to delete: these rows were deleted on {since:%Y-%m-%d %H:%M:%S} UTC", soft_wrap=True)
+    else:
+        table = _grid("table", "rows deleted", numbers=1)
+        for name, count in told.rows.items():
+            table.add_row(name, f"{count:,}")
+        out.print(table)
+        out.print(
+            f"[green]done[/]: {sum(told.rows.values()):,} rows deleted on {told.deleted_at:%Y-%m-%d %H:%M:%S} UTC; "
+            f"readers see release {told.release}, the only one left then",
+            soft_wrap=True,
+        )
+    out.print(
+        f"person {told.person}; {files:,} files removed, {len(told.exports)} exports written anew or removed, "
+        f"{told.history.places:,} texts of the history rewritten, {len(told.computed)} tables computed anew",
+        soft_wrap=True,
+    )
+    for left in told.history.left:
+        err.print(f"[red]left[/] {escape(left)}", soft_wrap=True)
+    if told.failed:
+        err.print(
+            f"[red]failed[/] to compute marts anew: {escape(told.failed)}. The rows are deleted; sums and averages "
+            "count them until the next run.",
+            soft_wrap=True,
+        )
 
 
 def problems(messages: Sequence[str]) -> None:

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     ui_url: str = Field(
         "http://127.0.0.1:3000", description="where people find Dagster's UI, for the links in what they are told"
     )
+    retention_days: int = Field(
+        30, ge=0, description="days after which a vacuum forgets releases; the newest three are always kept"
+    )
     dagster_home: Path | None = Field(
         None,
         validation_alias=AliasChoices("DAGSTER_HOME"),

@@ -53,7 +53,7 @@ def stage(raw: Table, delivered: Delivered, project: Project) -> Table:
     return _without_duplicates(rows, delivered, project.lateness)
 
 
-def _text(raw: Table, name: str, feed: Feed, source: Source) -> StringValue:
+def text_as_meant(raw: Table, name: str, feed: Feed, source: Source) -> StringValue:
     """Give a canonical column's text as the feed means it: null markers, replaced values, constants, defaults."""
     mapping = feed.mapping(name)
     default = dict(feed.delivered.defaults).get(name)
@@ -95,7 +95,7 @@ def _texts(raw: Table, source: Source, feed: Feed) -> Table:
     """Give each canonical column the text that the feed means, beside where the row came from."""
     texts = {}
     for column in feed.delivered.columns:
-        text = _text(raw, column.name, feed, source)
+        text = text_as_meant(raw, column.name, feed, source)
         texts[column.name] = (
             _key_text(raw, column.name, source, feed, text) if column.name in feed.delivered.key else text
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import dagster as dg
 
 from analytics_assets.assets.catalog import Graph, Setting, TableAsset
+from analytics_assets.assets.people import forgotten
 from analytics_assets.automation.reporting import check_results, check_specs, column_schema, counts_table, description
 from analytics_assets.automation.runtime import Runtime, StepReport
 from analytics_assets.contracts.audit import Audit, Finding
@@ -21,13 +22,14 @@ from analytics_assets.contracts.model import Contract
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
 from analytics_assets.lake.releases import RELEASES, Computed, commit_release, latest_release
+from analytics_assets.lake.suppression import SUPPRESSED
 from analytics_assets.project.model import Project
 from analytics_assets.sources.errors import SourceError, UnreachableError
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
 
-    from analytics_assets.lake.tables import Staged
+    from analytics_assets.lake.tables import Lake, Staged
     from analytics_assets.sources.landing import Landing
 
 Outcome: TypeAlias = dg.MaterializeResult[None] | dg.AssetCheckResult
@@ -35,6 +37,7 @@ Outcome: TypeAlias = dg.MaterializeResult[None] | dg.AssetCheckResult
 RUNTIME = "runtime"
 RELEASE = "release"
 EXPORTS = "exports"
+FORGOTTEN = "forgotten"
 _KINDS = {"table", "duckdb", "deltalake"}
 _AGAIN = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """For what reads from outside: the network may be back in a moment. What is wrong with the data is not tried again."""
@@ -150,7 +153,7 @@ class Step:
             once["filtered"] = counts_table(report.filtered, "condition")
         if report.message:
             once["message"] = dg.MetadataValue.text(report.message)
-        if self.contract.day is None or staged.days is None:
+        if self.contract.day is None or not isinstance(staged.days, Days):
             self.context.add_asset_metadata(once, asset_key=self.key)
             return
         for day in staged.days:
@@ -312,19 +315,22 @@ def _landing_definition(
             days = run_days(context, project)
             landings = [land(name, project, days, runtime.lake.engine, runtime.folder) for name in sources]
             for contract in selected:
-                yield from _land_table(Step(context, contract), contract, landings, days)
+                yield from _land_table(Step(context, contract), contract, landings, project, days)
             for landing in landings:
                 runtime.lake.engine.drop(landing.delivery)
 
     return body
 
 
-def _land_table(step: Step, contract: Contract, landings: list["Landing"], days: Days) -> Iterator[Outcome]:
+def _land_table(
+    step: Step, contract: Contract, landings: list["Landing"], project: Project, days: Days
+) -> Iterator[Outcome]:
     name = contract.table.removeprefix("raw_")
     feeding = [landing for landing in landings if name in landing.raw]
     rows = feeding[0].raw[name]
     for landing in feeding[1:]:
         rows = rows.union(landing.raw[name])
+    rows, left_out = _without_forgotten(rows, contract, step.runtime.lake, project, days)
     staged = step.runtime.lake.stage(contract, rows, days)
     audit = step.runtime.lake.audit(staged, {})
     expected = sum(landing.routed[name] for landing in feeding)
@@ -332,9 +338,10 @@ def _land_table(step: Step, contract: Contract, landings: list["Landing"], days:
         *audit.findings,
         Finding(
             "accounting",
-            f"{expected:,} rows delivered for it = {audit.rows:,} landed",
+            f"{expected:,} rows delivered for it = {audit.rows:,} landed"
+            + (f" + {left_out:,} of people whose rows were deleted" if left_out else ""),
             "error",
-            abs(expected - audit.rows),
+            abs(expected - audit.rows - left_out),
         ),
     ]
     for landing in feeding:
@@ -350,7 +357,25 @@ def _land_table(step: Step, contract: Contract, landings: list["Landing"], days:
     for landing in feeding:
         for condition, count in landing.filtered.items():
             filtered[f"{landing.source}: {condition}"] = count
+    if left_out:
+        filtered[FORGOTTEN] = left_out
     yield from step.finish(staged, Audit(audit.rows, audit.rows_by_day, audit.kept, tuple(findings)), filtered=filtered)
+
+
+def _without_forgotten(
+    rows: "Table", contract: Contract, lake: "Lake", project: Project, days: Days
+) -> tuple["Table", int]:
+    """Leave out rows of people whose rows were deleted; count those of the days."""
+    if lake.open(SUPPRESSED.table) is None:
+        return rows, 0
+    theirs = forgotten(rows, contract, lake.read(SUPPRESSED), project)
+    if theirs is None:
+        return rows, 0
+    gone = rows.filter(theirs)
+    if contract.day is not None:
+        gone = gone.filter(gone[contract.day].between(days.first, days.last))
+    (counted,) = lake.engine.rows(gone.aggregate(n=gone.count()))
+    return rows.filter(~theirs), counted["n"]
 
 
 def exports_definition(graph: Graph, project: Project) -> dg.AssetsDefinition:
