@@ -128,6 +128,7 @@ class DuckDBEngine:
         self.backend.compiler = _compiler()
         for statement in (
             "SET TimeZone = 'UTC'",
+            "SET enable_progress_bar = false",  # it would stand between the lines of what a command prints
             f"SET partitioned_write_max_open_files = {_OPEN_FILES}",
             # files of the lake never change, and a table kept by day has one for each
             "SET parquet_metadata_cache = true",

@@ -443,7 +443,7 @@ class Lake:
         if newest is None or newest == (version or 0):
             return False
         now, then = self._snapshot(name, newest), None if version is None else self._snapshot(name, version)
-        return (now.files if now else ()) != (then.files if then else ())
+        return {*(now.files if now else ())} != {*(then.files if then else ())}  # restored, they come in another order
 
     def is_whole(self, name: str, version: int) -> bool:
         """Say whether every file of a table at a version is there."""
