@@ -103,28 +103,34 @@ def deliver(workshop: Workshop, without: bool = False) -> None:
     )
 
 
-@pytest.fixture
-def filled(workshop: Workshop) -> Workshop:
-    """Give a workshop whose days were run twice, so that there are old files."""
-    declare(workshop)
-    deliver(workshop)
-    assert workshop.run().succeeded
-    assert workshop.run().succeeded
-    return workshop
+@pytest.fixture(scope="module")
+def shared_lake(shared_workshop: Workshop) -> Workshop:
+    """Give a workshop whose days were run twice, so that there are old files, to tests that change nothing."""
+    declare(shared_workshop)
+    deliver(shared_workshop)
+    assert shared_workshop.run().succeeded
+    assert shared_workshop.run().succeeded
+    return shared_workshop
 
 
 @pytest.fixture
-def copied(filled: Workshop) -> Callable[[str], Workshop]:
-    """Copy the filled workshop into a folder of its own."""
+def copied(tmp_path: Path, shared_lake: Workshop) -> Callable[[str], Workshop]:
+    """Copy the shared workshop into a folder of its own."""
 
     def copy(name: str) -> Workshop:
-        own = Workshop(filled.folder / name, filled.instance)
-        own.selects = STAR
+        own = Workshop(tmp_path / name, shared_lake.instance)
         for part in ("project", "lake", "exports"):
-            shutil.copytree(filled.folder / part, own.folder / part, dirs_exist_ok=True)
+            shutil.copytree(shared_lake.folder / part, own.folder / part, dirs_exist_ok=True)
+        own.declared, own.selects = dict(shared_lake.declared), STAR
         return own
 
     return copy
+
+
+@pytest.fixture
+def filled(copied: Callable[[str], Workshop]) -> Workshop:
+    """Give a workshop whose days were run twice, to a test that changes it."""
+    return copied("filled")
 
 
 def told(message: str) -> None:
@@ -198,16 +204,6 @@ def test_what_cannot_be_restored_is_said(shared_lake: Workshop, to: str, message
     answered = invoke(shared_lake, "restore", "--to", to)
     assert answered.exit_code != 0
     assert message in answered.output.replace("\n", " ")
-
-
-@pytest.fixture(scope="module")
-def shared_lake(shared_workshop: Workshop) -> Workshop:
-    """Give one filled workshop to all tests that change nothing."""
-    declare(shared_workshop)
-    deliver(shared_workshop)
-    assert shared_workshop.run().succeeded
-    assert shared_workshop.run().succeeded
-    return shared_workshop
 
 
 def test_a_time_without_an_offset_is_one_of_the_reporting_time_zone() -> None:
@@ -416,9 +412,9 @@ def test_a_history_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_deletion_that_is_killed_leaves_a_readable_lake_and_is_ended_by_the_next(
-    filled: Workshop, copied: Callable[[str], Workshop]
+    shared_lake: Workshop, copied: Callable[[str], Workshop]
 ) -> None:
-    before = filled.fingerprints()
+    before = shared_lake.fingerprints()
     seed = random.randrange(1_000)
     moments = random.Random(seed)
     killed = 0

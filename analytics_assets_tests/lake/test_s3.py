@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import logging
 import shutil
@@ -25,8 +26,10 @@ from analytics_assets.contracts.model import Column, Contract, InRange
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.duckdb import DuckDBEngine
 from analytics_assets.lake.errors import LakeError
-from analytics_assets.lake.releases import Computed, commit_release, latest_release
+from analytics_assets.lake.releases import Computed, all_releases, commit_release, latest_release
+from analytics_assets.lake.restoring import restore
 from analytics_assets.lake.tables import Lake
+from analytics_assets.lake.vacuum import Vacuumed, vacuum
 from analytics_assets.project.loading import load_project
 from analytics_assets.settings import Settings
 from analytics_assets.sources.errors import SourceError
@@ -318,6 +321,43 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def test_a_vacuum_takes_from_a_bucket_what_no_release_shows(bucket: Bucket, lake: Lake) -> None:
+    for number in range(1, 7):
+        version = publish(lake, ALL, visit(1, "a", number), visit(2, "b", number))
+        commit_release(lake, f"run {number}", {"visits": Computed(version, ALL)}, NOON + dt.timedelta(hours=number))
+    lake.stage(VISITS, table(VISITS, visit(3, "never committed")), ALL)
+    kept = {r.number: lake.fingerprint(VISITS, r.versions["visits"]) for r in all_releases(lake)[3:]}
+    folder = f"{lake.root.removeprefix(f'{bucket.url}/')}/visits"
+    assert len(data := [path for path in bucket.files(folder) if "_delta_log" not in path]) == 13
+
+    def taken(*, dry_run: bool = False) -> Vacuumed:
+        now = dt.datetime.now(dt.UTC)
+        old = dt.timedelta(minutes=-1)
+        return vacuum(lake, {"visits": VISITS}, "vacuum", now, dt.timedelta(), dry_run=dry_run, grace=old)
+
+    planned, done = taken(dry_run=True).removed["visits"], taken().removed["visits"]
+    assert (done.files, planned.files) == (7, 7)
+    left = {path for path in bucket.files(folder) if "_delta_log" not in path}
+    assert len(set(data) - left) == done.files
+    assert taken().removed["visits"].entries == 4
+    assert {r.number: lake.fingerprint(VISITS, r.versions["visits"]) for r in all_releases(lake)} == kept
+
+
+def test_a_release_in_a_bucket_is_restored_only_where_it_is_whole(bucket: Bucket, lake: Lake) -> None:
+    for number in (1, 2, 3):
+        version = publish(lake, ALL, visit(1, "a", number))
+        commit_release(lake, f"run {number}", {"visits": Computed(version, ALL)}, NOON)
+    first, second, _ = (lake.fingerprint(VISITS, r.versions["visits"]) for r in all_releases(lake))
+    (lost,) = lake.files_at("visits", all_releases(lake)[0].versions["visits"])
+    path = next(path for path in bucket.files() if path.endswith(lost))
+    bucket.system.rm(path)
+    with pytest.raises(LakeError, match="release 1 cannot be restored, files of it are gone: visits"):
+        restore(lake, 1, "restore", NOON)
+    assert latest_release(lake).number == 3
+    assert restore(lake, 2, "restore", NOON)[1].number == 4
+    assert lake.fingerprint(VISITS) == second != first
 
 
 @pytest.mark.parametrize("step", ["stage", "publish", "read", "look"])
