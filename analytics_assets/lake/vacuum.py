@@ -32,8 +32,8 @@ LONGEST_RUN = dt.timedelta(days=1)
 NEWEST_KEPT = 3
 """So many releases are remembered however old they are."""
 _NOT_BY_RELEASE = {RELEASES.table, RECEIPTS.table, SUPPRESSED.table}
-_LOOK_BACK = 500
 _ENTRY = re.compile(r"(\d{20})\.")
+_COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 
 
@@ -142,20 +142,16 @@ def clear(
     Returns:
         What went, or what would go.
     """
-    table = lake.open(name)
+    table, log = lake.open(name), files.log_of(name)
     versions = {release.versions[name] for release in kept if name in release.versions}
     if table is not None:
         # what is read by its newest version may be read this moment by the one that was the newest just now
-        newest = table.version()
-        versions |= {
-            newest,
-            *(_young_versions(table.history(limit=_LOOK_BACK), before) if name in _NOT_BY_RELEASE else ()),
-        }
+        versions |= {table.version(), *(_young_versions(log, before) if name in _NOT_BY_RELEASE else ())}
     shown: set[str] = set()
     for version in versions:
         shown |= lake.files_at(name, version)
     stale = [file for file in files.of(name) if file.name not in shown and file.modified < before]
-    entries = _old_entries(files.log_of(name), min(versions, default=0), before)
+    entries = _old_entries(log, min(versions, default=0), before)
     if dry_run:
         return Removed(len(stale), sum(file.size for file in stale), len(entries))
     files.remove(stale)
@@ -166,12 +162,13 @@ def clear(
     )
 
 
-def _young_versions(history: Sequence[Mapping[str, object]], before: dt.datetime) -> set[int]:
-    """Return the versions that were still the newest at a time, or came after it."""
+def _young_versions(log: Sequence[Found], before: dt.datetime) -> set[int]:
+    """Return the versions that were still the newest at a time, or came after it, by the age of their entries."""
+    entries = {int(m[1]): file for file in log if (m := _COMMIT.fullmatch(file.name))}
     young: set[int] = set()
-    for entry in history:  # the newest first
-        young.add(int(str(entry["version"])))
-        if int(str(entry["timestamp"])) / 1000 < before.timestamp():
+    for version in sorted(entries, reverse=True):
+        young.add(version)
+        if entries[version].modified < before:
             break
     return young
 
