@@ -263,6 +263,7 @@ def _purge(lake: Lake, release: Release, now: dt.datetime) -> dict[str, Removed]
     own = {RECEIPTS.table, SUPPRESSED.table}
     tables = [name for name in files.tables() if name not in own and _knows_persons(lake, name)]
     removed = {name: clear(lake, files, name, [release], now + _AT_ONCE) for name in tables}
+    lake.look_again()
     return {name: gone for name, gone in removed.items() if gone.files}
 
 

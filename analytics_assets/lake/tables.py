@@ -216,6 +216,12 @@ class Lake:
             self._snapshots[name, table.version()] = _snapshot(table, self.uri(name))
         return self._snapshots[name, table.version()]
 
+    def look_again(self) -> None:
+        """Let go of what is known of tables: versions were taken away, which else never changes."""
+        with self._reading:
+            self._snapshots.clear()
+            self._handles.clear()
+
     def extent(self, name: str, version: int | None = None) -> Extent:
         """Return how many rows a table has and which days, without reading it."""
         table = self._snapshot(name, version)

@@ -131,6 +131,7 @@ def vacuum(
         for name in sorted({*files.tables(), *contracts})
         if (gone := clear(lake, files, name, kept, now - grace, dry_run=dry_run)) != Removed()
     }
+    lake.look_again()
     return Vacuumed(forgotten, kept, compacted, removed)
 
 
