@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,16 +10,20 @@ import pytest
 
 from analytics_assets_tests.processes import ROOT, Ui, dagster_dev, until
 
-LAUNCH = """
-mutation ($params: ExecutionParams!) {
-  launchPipelineExecution(executionParams: $params) {
+BACKFILL = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
     __typename
-    ... on LaunchRunSuccess { run { runId } }
+    ... on LaunchBackfillSuccess { backfillId }
     ... on PythonError { message }
   }
 }
 """
-STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+RUNS = """
+query ($filter: RunsFilter) {
+  runsOrError(filter: $filter) { ... on Runs { results { runId status tags { key value } } } }
+}
+"""
 ASSETS = """
 { assetNodes {
     assetKey { path } groupName description
@@ -43,26 +48,25 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 
 @pytest.fixture(scope="module")
 def launched(ui: Ui) -> dict[str, Any]:
-    """Launch the daily job for the project's days from the UI, and return what it shows of each table."""
-    tags = {"dagster/asset_partition_range_start": "2024-03-27", "dagster/asset_partition_range_end": "2024-04-02"}
-    params = {
-        "selector": {
-            "repositoryName": "__repository__",
-            "repositoryLocationName": "analytics_assets",
-            "pipelineName": "daily",
-        },
-        "mode": "default",
-        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
-    }
-    answer = ui.ask(LAUNCH, params=params)["launchPipelineExecution"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
-    run_id = answer["run"]["runId"]
+    """Launch a backfill of the project's days from the UI, and return what it shows of each table."""
+    days = [str(dt.date(2024, 3, 27) + dt.timedelta(days=n)) for n in range(7)]
+    repository = {"repositoryName": "__repository__", "repositoryLocationName": "analytics_assets"}
+    selector = {"partitionSetName": "daily_partition_set", "repositorySelector": repository}
+    params = {"selector": selector, "partitionNames": days, "fromFailure": False}
+    answer = ui.ask(BACKFILL, params=params)["launchPartitionBackfill"]
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+    tag = {"key": "dagster/backfill", "value": answer["backfillId"]}
 
-    def ended() -> str | None:
-        status = ui.ask(STATUS, id=run_id)["runOrError"]["status"]
-        return status if status in {"SUCCESS", "FAILURE", "CANCELED"} else None
+    def ended() -> dict[str, Any] | None:
+        runs = ui.ask(RUNS, filter={"tags": [tag]})["runsOrError"]["results"]
+        return runs[0] if runs and runs[0]["status"] in {"SUCCESS", "FAILURE", "CANCELED"} else None
 
-    assert until(ended, "the end of the run") == "SUCCESS"
+    run = until(ended, "the end of the run")
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert run["status"] == "SUCCESS"
+    assert len(ui.ask(RUNS, filter={"tags": [tag]})["runsOrError"]["results"]) == 1, "a range of days is one run"
+    assert tags["dagster/asset_partition_range_start"] == days[0]
+    assert tags["dagster/asset_partition_range_end"] == days[-1]
     return {node["assetKey"]["path"][-1]: node for node in ui.ask(ASSETS)["assetNodes"]}
 
 
