@@ -108,7 +108,8 @@ def _finite(frame: pd.DataFrame) -> pd.DataFrame:
 
 def settled(figure: Figure) -> Figure:
     """Lay a figure out, once: what draws it afterwards draws it as it is."""
-    figure.draw_without_rendering()
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         # the last digits of a layout are not always the same, and are in the names that an SVG gives its parts
@@ -198,7 +199,7 @@ def footer(about: About) -> str:
     """Say where a picture comes from.
 
     >>> footer(About("shop", tables=("churn",), rows=1200, first=dt.date(2025, 1, 1), last=dt.date(2025, 3, 31)))
-    'shop  ·  2025-01-01 to 2025-03-31  ·  1,200 rows of churn'
+    'shop · 2025-01-01 to 2025-03-31 · 1,200 rows of churn'
     """
     period = f"{about.first} to {about.last}" if about.first and about.last else ""
     rows = f"{about.rows:,} row{'' if about.rows == 1 else 's'}"
@@ -206,7 +207,7 @@ def footer(about: About) -> str:
         rows = f"a sample of {about.rows:,} of {about.of:,} rows"
     tables = " and ".join(short(name, 60) for name in about.tables)
     of = f"{rows} of {tables}" if tables else ""
-    return "  ·  ".join(part for part in (short(about.project, 40), period, of) if part)
+    return " · ".join(part for part in (short(about.project, 40), period, of) if part)
 
 
 def wrapped(figure: Figure, text: str, size: float, weight: str, width: float, lines: int) -> str:
@@ -499,20 +500,19 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
         return []
     gap = min(gap, 1.0 / max(len(places) - 1, 1))
     order = sorted(range(len(places)), key=lambda place: (places[place], place))
-    # blocks of labels that touch share the mean of what they want
-    blocks: list[list[float]] = []  # wanted beginning, labels
-    for place in order:
-        blocks.append([places[place], 1])
-        while len(blocks) > 1 and blocks[-2][0] + blocks[-2][1] * gap > blocks[-1][0] + 1e-12:
-            begin, count = blocks.pop()
-            before, held = blocks[-1]
-            blocks[-1] = [(before * held + (begin - held * gap) * count) / (held + count), held + count]
-        last = blocks[-1]
-        last[0] = min(max(last[0], 0.0), 1.0 - (last[1] - 1) * gap)
-    moved = [begin + number_ * gap for begin, count in blocks for number_ in range(int(count))]
+    # without its gaps, the order is one that never falls: neighbours that would fall share their mean
+    means: list[tuple[float, int]] = []
+    for rank, place in enumerate(order):
+        mean, count = places[place] - rank * gap, 1
+        while means and means[-1][0] >= mean:
+            before, held = means.pop()
+            mean, count = (before * held + mean * count) / (held + count), held + count
+        means.append((mean, count))
+    room = 1.0 - (len(places) - 1) * gap
+    level = [min(max(mean, 0.0), room) for mean, count in means for _ in range(count)]
     found = [0.0] * len(places)
-    for place, value in zip(order, moved, strict=True):
-        found[place] = value
+    for rank, place in enumerate(order):
+        found[place] = level[rank] + rank * gap
     return found
 
 
