@@ -62,7 +62,12 @@ def report_definition(graph: Graph, project: Project, charts: tuple[ChartAsset, 
                 if name in release.versions
             }
             findings = gather(tables, setting_of(runtime, graph, project), release.number, graph.absent)
-            drawn = {name: chart for name, chart in known.items() if _picture(runtime.charts, name)}
+            drawn = {
+                asset.called: known[asset.called]
+                for asset in charts
+                if all(name in release.versions for name in asset.requires.values())
+                and _picture(runtime.charts, asset.called)
+            }
             grains = {name: contract.grain for name, contract in contracts.items()}
             told = document(findings, drawn, grains)
             paths = {name: _seen_from(runtime.reports, runtime.charts / f"{name}.png") for name in told.figures}

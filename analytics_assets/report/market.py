@@ -220,12 +220,15 @@ def marketing(desk: Desk) -> Section | None:
             "says what would not have come anyway. The incremental one does, where it is identified."
         ),
     ]
+    of = next((one.gain_of for one in known), "profit")
     paid = [named(one.called) for one in known if one.gain_low is not None and one.gain_low > 0]
     lost = [named(one.called) for one in known if one.gain_high is not None and one.gain_high < 0]
     if paid:
-        said.append(Says(f"Paid for itself: {listed(paid)}.", desk.evidence("campaign_roi_analysis"), "good"))
+        said.append(Says(f"Paid for itself, by {of}: {listed(paid)}.", desk.evidence("campaign_roi_analysis"), "good"))
     if lost:
-        said.append(Says(f"Did not pay for itself: {listed(lost)}.", desk.evidence("campaign_roi_analysis"), "bad"))
+        said.append(
+            Says(f"Did not pay for itself, by {of}: {listed(lost)}.", desk.evidence("campaign_roi_analysis"), "bad")
+        )
     if known and not paid and not lost:
         said.append(Says("Of none can it be told whether it paid for itself.", tone="thin"))
     attributed = next((one.attributed_by for one in found if one.attributed_by), "")
@@ -251,7 +254,6 @@ def marketing(desk: Desk) -> Section | None:
         )
         for one in sorted(found, key=lambda one: -one.spend)
     )
-    of = next((one.gain_of for one in known), "profit")
     grid = Grid(
         heads,
         rows,

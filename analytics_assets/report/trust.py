@@ -68,9 +68,10 @@ def thin(desk: Desk) -> Section | None:
     items = [Says(one.why, desk.evidence(one.table, one.figures), "thin", head=one.head) for one in found]
     items += [
         Says(
-            f"Whether {kpi.name} changed cannot be told: {changed_between(kpi.change, kpi.unit)}.",
+            f"{changed_between(kpi.change, kpi.unit)} against the period before.",
             desk.evidence(kpi.table),
             "thin",
+            head=f"Whether {kpi.name} changed cannot be told",
         )
         for kpi in desk.findings.kpis
         if kpi.change is not None and went(kpi.change, kpi.unit) is Way.UNTOLD

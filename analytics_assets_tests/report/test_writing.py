@@ -63,8 +63,8 @@ OPPOSITES = {
     ),
     "a campaign": opposite(
         lambda way: world(campaigns=(campaign(2100, 4000) if way > 0 else campaign(-500, 1000),)),
-        "Paid for itself: Spring (C1).",
-        "Did not pay for itself: Spring (C1).",
+        "Paid for itself, by profit: Spring (C1).",
+        "Did not pay for itself, by profit: Spring (C1).",
     ),
     "a segment": opposite(
         lambda way: world(segments=(segment("Champions", 0.02 * way),)),
