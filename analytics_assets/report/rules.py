@@ -177,7 +177,7 @@ RULES: tuple[Rule, ...] = (
         says="Mend {table:name} before its numbers are used: {reason:text}.",
         enough="A check that must hold does not, or two tables disagree about a sum; nobody has accepted it.",
         table="{table}",
-        figures=("quality*",),
+        figures=("quality_series",),
         first=True,
     ),
     Rule(
@@ -190,7 +190,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="It is silent for longer than ever in the eight weeks before.",
         table="staged_{table}",
-        figures=("quality*",),
+        figures=("quality_series",),
         first=True,
     ),
     Rule(
@@ -203,7 +203,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="More than 5 % of the rows of the period, and 20 of them at least, were rejected: counted, no sample.",
         table="staged_{table}",
-        figures=("quality*",),
+        figures=("quality_shares",),
     ),
     Rule(
         name="ship",
@@ -350,7 +350,7 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="On customers that it had not seen, the model tells better than chance, and its chances are calibrated.",
         table="customer_churn_risk",
-        figures=("*churn*", "clv_calibration"),
+        figures=("clv_calibration",),
     ),
     Rule(
         name="whether_churn_is_calibrated",
@@ -363,7 +363,6 @@ RULES: tuple[Rule, ...] = (
         ),
         enough="On customers that it had not seen, what came is more than 5 points off what was expected.",
         table="customer_churn_performance",
-        figures=("*churn*",),
         does="doubt",
     ),
     Rule(
@@ -452,7 +451,6 @@ RULES: tuple[Rule, ...] = (
             "paid back for that is 0.05 % of net revenue at least."
         ),
         table="product_performance",
-        figures=("product*",),
         worth=("worth",),
         of="refunds",
     ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatchcase
+
 import dagster as dg
 import pytest
 import yaml
@@ -13,6 +16,7 @@ from analytics_assets.definitions import build_definitions
 from analytics_assets.project.loading import load_project
 from analytics_assets.report import writing
 from analytics_assets.report.desk import CONTENTS, Chart, candidates, picked
+from analytics_assets.report.rules import RULES
 from analytics_assets.settings import Settings
 from analytics_assets_tests.automation.test_drawing import events, metadata
 from analytics_assets_tests.conftest import Workshop, csv
@@ -93,5 +97,8 @@ def test_it_comes_after_the_release_and_the_charts_that_it_may_show() -> None:
     assert "release" in before
     assert {f"chart_{name}" for name in candidates(known)} <= before
     assert {name for names in picked(known).values() for name in names} <= set(candidates(known))
-    assert {section for section, names in picked(known).items() if names} >= {"funnels", "activity"}
+    assert all(picked(known).values())
+    wanted = [pattern for patterns in CONTENTS.values() for pattern in patterns]
+    wanted += [re.sub(r"\{\w+\}", "*", pattern) for rule in RULES for pattern in rule.figures]
+    assert [pattern for pattern in wanted if not any(fnmatchcase(name, pattern) for name in known)] == []
     assert {writer.__name__ for writer in writing.SECTIONS} >= CONTENTS.keys()
