@@ -129,6 +129,7 @@ def test_a_channel_is_tried(bench: Workshop, receiver: HttpReceiver) -> None:
         (f"http://127.0.0.1:{free_port()}{PATH}", "channel team at 127.0.0.1: the connection was refused"),
         ("", "channel team: the environment variable ALERTS_TEST_URL is not set"),
     ],
+    ids=["refused", "unset"],  # a port in a test's name would be another in each process
 )
 def test_a_channel_that_fails_says_why(bench: Workshop, url: str, told: str) -> None:
     result = call(bench, "alerts", "test", "team", ALERTS_TEST_URL=url)
