@@ -108,7 +108,7 @@ def _finite(frame: pd.DataFrame) -> pd.DataFrame:
 
 def settled(figure: Figure) -> Figure:
     """Lay a figure out, once: what draws it afterwards draws it as it is."""
-    if (engine := figure.get_layout_engine()) is not None:
+    if figure.axes and (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:

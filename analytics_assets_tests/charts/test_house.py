@@ -74,7 +74,9 @@ def test_a_sample_is_told_in_the_footer() -> None:
 
 
 def test_labels_of_line_ends_are_moved_apart() -> None:
-    assert overlapping(lines(ABOUT, ROWS)) == []
+    figure = lines(ABOUT, ROWS)
+    figure.draw_without_rendering()
+    assert overlapping(figure) == []
 
 
 def test_threads_draw_the_same_and_matplotlib_is_left_as_it_was() -> None:
