@@ -118,7 +118,7 @@ def _effects(name: str, project: Project, experiment_results: Table, experiment_
     told = rows.filter(rows.experiment == name).inner_join(_asked(project), _SLOT)
     effects = told.select(
         "place", "variant", "called", "role", "better", "unit", "minimum_effect", "margin", "non_inferior", "n_control",
-        "n", "control", "treatment", "difference", "low", "high", "reason",
+        "n", "control", "treatment", "difference", "low", "high", "anytime_low", "anytime_high", "reason",
     )  # fmt: skip
     return effects, _verdicts(name, experiment_verdicts)
 
@@ -144,7 +144,7 @@ def experiments_overview(
     rows = _decided(experiment_results)
     asked = _asked(setting.project)
     primary = rows.filter(rows.role == "primary").inner_join(asked, _SLOT)
-    everybody = {f"all_{name}": primary[name] for name in ("difference", "low", "high")}
+    everybody = {f"all_{name}": primary[name] for name in ("difference", "low", "high", "anytime_low", "anytime_high")}
     control = primary.select(
         "experiment", "variant", "called", "better", "unit", "minimum_effect", "control", **everybody,
         all_n=primary.n + primary.n_control,
@@ -157,8 +157,8 @@ def experiments_overview(
         told = told.select(*kept).left_join(of, ["experiment", "variant"])
         worth = {name: told[name] for name in worth}
     return told.select(
-        "experiment", "variant", "verdict", "because", "over", "ends", "n_control", "n", "difference", "low", "high",
-        *control.columns[2:], **worth,
+        "experiment", "variant", "verdict", "because", "over", "method", "ends", "n_control", "n", "difference", "low",
+        "high", *control.columns[2:], **worth,
     )  # fmt: skip
 
 

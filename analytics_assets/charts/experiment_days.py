@@ -17,6 +17,7 @@ from analytics_assets.charts.experiments import (
     absolute,
     finite,
     in_words,
+    is_early,
     known,
     panel_height,
     panel_title,
@@ -165,7 +166,7 @@ def _course(axes: Axes, about: About, course: pd.DataFrame, verdict: Any, *, fir
     _planned_end(axes, about, x, alone=alone)
     if verdict is not None and known(verdict.difference):
         place = _when(course, verdict)
-        _decides(axes, x[place], verdict)
+        _decides(axes, x[place], verdict, unread=is_early(verdict) and about.words.get("method") == "fixed")
         if alone:
             _label_decision(axes, x, place, verdict, unit)
     as_days(axes, x)
@@ -189,9 +190,9 @@ def _panel_name(name: Any, verdict: Any, unit: str, many: int) -> str:  # noqa: 
     return f"{short(name, 16)}: {short(verdict.verdict, 24 if many < 3 else 14)}{effect}"
 
 
-def _decides(axes: Axes, at: Any, verdict: Any) -> None:  # noqa: ANN401 - a day, and a row
+def _decides(axes: Axes, at: Any, verdict: Any, *, unread: bool) -> None:  # noqa: ANN401 - a day, and a row
     colour = OF_VERDICT.get(str(verdict.verdict), GREY)
-    if known(verdict.low, verdict.high):
+    if known(verdict.low, verdict.high) and not unread:
         axes.vlines(at, verdict.low, verdict.high, color=colour, lw=3, zorder=5, clip_on=False)
     axes.plot(at, verdict.difference, "o", color=colour, ms=9, zorder=6, clip_on=False)
 

@@ -215,7 +215,8 @@ def effects(about: About, effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figu
     Args:
         about: What it is of; `words` say the `method`, the `alpha`, and of the primary `called`, `better` and `unit`.
         effects: place, variant, called, role, better, unit, minimum_effect, margin, non_inferior, n_control, n,
-            control, treatment, difference, low, high, reason: of the users whose window is over.
+            control, treatment, difference, low, high, anytime_low, anytime_high, reason: of the users whose window is
+            over.
         verdicts: variant, verdict, because, n_control, n, difference, low, high, detectable, ...: of each variant.
     """
     told = effects[effects.role.isin(_ROLES)].assign(
@@ -235,7 +236,7 @@ def effects(about: About, effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figu
     figure = sheet(
         about,
         headline(about, list(by_variant.values()), told),
-        _how_to_read(about, told, family, left_out),
+        _how_to_read(about, told, family, left_out, early=any(map(is_early, by_variant.values()))),
         height=max(HEIGHT, 2.1 + 0.66 * len(rows)),
     )
     _forest(figure.subplots(), rows)
@@ -247,11 +248,16 @@ def _rows(row: Any, verdict: Any, about: About, *, several: bool, family: int) -
     if not known(row.control, row.difference) or row.control == 0:
         return []
     role, scale = row.role, abs(float(row.control))
-    fixed = (float(row.difference), row.low, row.high)
+    early = is_early(verdict)
+    fixed = (
+        (float(row.difference), row.anytime_low, row.anytime_high)
+        if early
+        else (float(row.difference), row.low, row.high)
+    )
     shown = fixed
-    if role == "primary" and verdict is not None and known(verdict.difference):
-        shown = (float(verdict.difference), verdict.low, verdict.high)
-    elif role == "secondary" and known(row.low, row.high):
+    if role == "primary":
+        shown = _deciding(row, verdict, about) or fixed
+    elif role == "secondary" and known(row.low, row.high) and not early:
         wider = _widened(in_words(about, "alpha", 0.05), family)
         shown = (fixed[0], *(fixed[0] + (end - fixed[0]) * wider for end in (row.low, row.high)))
     detail = " · ".join(part for part in (role, short(row.variant, 16) if several else "") if part)
@@ -269,6 +275,20 @@ def _rows(row: Any, verdict: Any, about: About, *, several: bool, family: int) -
             _row(row, fixed, scale, f"all {users} users, decides nothing", levels, invalid=invalid, faint=True),
         ]
     return [line for line in lines if line is not None]
+
+
+def is_early(verdict: Any) -> bool:  # noqa: ANN401 - a row of a frame
+    """Say whether an experiment still runs: an interval for its end is not to be read yet."""
+    return verdict is not None and known(verdict.over) and not bool(verdict.over)
+
+
+def _deciding(row: Any, verdict: Any, about: About) -> tuple[float, Any, Any] | None:  # noqa: ANN401 - rows of frames
+    """Return the primary's difference with the interval that decides; of a fixed plan that runs, that for any day."""
+    if verdict is None or not known(verdict.difference):
+        return None
+    if is_early(verdict) and about.words.get("method") == "fixed":
+        return float(row.difference), row.anytime_low, row.anytime_high
+    return float(verdict.difference), verdict.low, verdict.high
 
 
 def _row(
@@ -328,15 +348,16 @@ def _widened(alpha: float, family: int) -> float:
     return float(ndtri(1 - alpha / 2 / family) / ndtri(1 - alpha / 2))
 
 
-def _how_to_read(about: About, told: pd.DataFrame, family: int, left_out: int) -> str:
+def _how_to_read(about: About, told: pd.DataFrame, family: int, left_out: int, *, early: bool) -> str:
     users = (told.n_control + told.n).max()
     level = share(1 - in_words(about, "alpha", 0.05))
     arms = told.variant.nunique()
     says = f"Users whose window is over, up to {number(users)}{' a comparison' * (arms > 1)}. " if known(users) else ""
     says += f"Line: the {level} interval, of the primary the one that decides "
-    says += f"({HOW.get(about.words.get('method', ''), 'by the plan')}"
+    how = "on any day, as it still runs" if early else HOW.get(about.words.get("method", ""), "by the plan")
+    says += f"({how}"
     says += f", for {arms} variants)" if arms > 1 else ")"
-    says += f", of secondary metrics widened for {family} comparisons. " if family > 1 else ". "
+    says += f", of secondary metrics widened for {family} comparisons. " if family > 1 and not early else ". "
     says += "Grey: less than the minimum effect. " if known(*told.minimum_effect.dropna().head(1)) else ""
     says += "Lower is better. " if (told.better == "down").all() else ""
     says += f"{left_out} more lines are left out." if left_out else ""
@@ -432,7 +453,7 @@ def headline(about: About, verdicts: Sequence[Any], effects: pd.DataFrame) -> st
         )
     ordered = sorted(verdicts, key=lambda row: (row.verdict != "ship", str(row.verdict), str(row.variant)))
     return f"{name}: " + "; ".join(
-        f"{_VERDICTS.get(row.verdict, short(row.verdict))} for {short(row.variant, 18)}{_of_primary(row, effects)}"
+        f"{_VERDICTS.get(row.verdict, short(row.verdict))} for {short(row.variant, 18)}{_of_primary(about, row, effects)}"
         for row in ordered
     )
 
@@ -441,7 +462,7 @@ _VERDICTS = {"ship": "ship", "rollback": "roll back"}
 
 
 def _decided(about: About, row: Any, effects: pd.DataFrame) -> str:  # noqa: ANN401 - a row of a frame
-    told = f"{short(about.words.get('called', 'the primary metric'))}{_of_primary(row, effects, long=True)}"
+    told = f"{short(about.words.get('called', 'the primary metric'))}{_of_primary(about, row, effects, long=True)}"
     own = effects[effects.variant == row.variant]
     guardrails = own[own.role == "guardrail"]
     held = ", every guardrail within its margin" if len(guardrails) > 1 else ""
@@ -478,14 +499,16 @@ def _could(row: Any, own: pd.DataFrame) -> str:  # noqa: ANN401 - a row of a fra
     return ""
 
 
-def _of_primary(row: Any, effects: pd.DataFrame, *, long: bool = False) -> str:  # noqa: ANN401 - a row of a frame
-    own = effects[(effects.variant == row.variant) & (effects.role == "primary")].control.tolist()
-    if not own or not known(own[0], row.difference) or own[0] == 0:
-        return ""
-    scale = abs(float(own[0]))
-    interval = f" ({range_of(row.low / scale, row.high / scale, relative)})" if known(row.low, row.high) else ""
-    told = relative(row.difference / scale)
-    return f" {told}{interval}" if long else f" ({told})"
+def _of_primary(about: About, row: Any, effects: pd.DataFrame, *, long: bool = False) -> str:  # noqa: ANN401
+    for own in records(effects[(effects.variant == row.variant) & (effects.role == "primary")].head(1)):
+        shown = _deciding(own, row, about)
+        if shown is None or not known(own.control) or own.control == 0:
+            return ""
+        scale = abs(float(own.control))
+        interval = f" ({range_of(shown[1] / scale, shown[2] / scale, relative)})" if known(*shown[1:]) else ""
+        told = relative(shown[0] / scale)
+        return f" {told}{interval}" if long else f" ({told})"
+    return ""
 
 
 def _harm(about: About, row: Any, guardrails: pd.DataFrame) -> str:  # noqa: ANN401 - a row of a frame
@@ -493,11 +516,12 @@ def _harm(about: About, row: Any, guardrails: pd.DataFrame) -> str:  # noqa: ANN
     if side(row.low, row.high, about.words.get("better", "")) < 0:
         return ""
     for told in records(guardrails):
-        if side(told.low, told.high, told.better) < 0 and known(told.control) and told.control:
+        low, high = (told.anytime_low, told.anytime_high) if is_early(row) else (told.low, told.high)
+        if side(low, high, told.better) < 0 and known(told.control) and told.control:
             scale = abs(float(told.control))
             return (
                 f"{short(told.called)} {relative(told.difference / scale)} "
-                f"({range_of(told.low / scale, told.high / scale, relative)})"
+                f"({range_of(low / scale, high / scale, relative)})"
             )
     return ""
 
@@ -523,7 +547,8 @@ def overview(about: About, verdicts: pd.DataFrame) -> Figure:
     Args:
         about: What it is of.
         verdicts: experiment, variant, verdict, over, ends, called, better, unit, minimum_effect, control, difference,
-            low, high, n_control, n, because, all_difference, all_low, all_high, all_n, revenue_low, revenue_high.
+            low, high, n_control, n, because, method, all_difference, all_low, all_high,
+            all_anytime_low, all_anytime_high, all_n, revenue_low, revenue_high.
     """
     told = verdicts[verdicts.verdict.isin(_ORDER)]
     if told.empty:
@@ -567,7 +592,10 @@ def _counted(told: pd.DataFrame) -> str:
 def _verdict_row(about: About, row: Any, *, several: bool) -> _Row:  # noqa: ANN401 - a row of a frame
     verdict = str(row.verdict)
     scale = abs(float(row.control)) if known(row.control) and row.control else math.nan
-    shown = [float(value) / scale if known(value) else math.nan for value in (row.difference, row.low, row.high)]
+    told = (row.difference, row.low, row.high)
+    if is_early(row) and row.method == "fixed":
+        told = (row.all_difference, row.all_anytime_low, row.all_anytime_high)
+    shown = [float(value) / scale if known(value) else math.nan for value in told]
     sure = known(*shown)
     says = "no effect to tell"
     if known(shown[0]):
@@ -579,7 +607,7 @@ def _verdict_row(about: About, row: Any, *, several: bool) -> _Row:  # noqa: ANN
         effect = f"rollback: {short(str(row.because).split(' differs')[0].removeprefix('the '), 30)} is worse"
     elif verdict == "ship" and known(row.revenue_low, row.revenue_high):
         effect = f"ship, {_WORTH} {range_of(row.revenue_low, row.revenue_high)} {short(about.currency, 6)} a month"
-    where = side(row.low, row.high, row.better) if sure else 0
+    where = side(shown[1], shown[2], row.better) if sure else 0
     return _Row(
         name=short(row.experiment, 24),
         detail=short(row.called, 22) + (f" · {short(row.variant, 14)}" if several else ""),

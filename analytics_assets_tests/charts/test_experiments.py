@@ -32,7 +32,9 @@ def effect(role: str = "primary", difference: float = 0.05, half: float = 0.02, 
         "unit": "share" if share else "EUR", "minimum_effect": 0.02 if role == "primary" else math.nan,
         "margin": 0.1 if role == "guardrail" else math.nan, "non_inferior": True if role == "guardrail" else None,
         "n_control": 1000, "n": 1000, "control": 0.5, "treatment": 0.5 + difference, "difference": difference,
-        "low": difference - half, "high": difference + half, "reason": None,
+        "low": difference - half, "high": difference + half, "anytime_low": difference - 2 * half,
+        "anytime_high": difference + 2 * half,
+        "reason": None,
     } | given  # fmt: skip
 
 
@@ -95,6 +97,14 @@ def test_the_interval_of_the_primary_is_the_one_that_decides() -> None:
     assert (low, high, colour) == (0.02, 0.18, BLUE)
 
 
+def test_of_a_fixed_plan_that_still_runs_only_the_interval_for_any_day_is_shown() -> None:
+    figure = forest([effect(), effect("guardrail", 0.05)], [verdict("too early", over=False)])
+    assert [line[:2] for line in intervals(figure)] == [(0.02, 0.18), (0.02, 0.18)]
+    assert title(figure).endswith("too early to decide, buyers over 7 days +10.0 % (+2.0 % to +18.0 %) so far")
+    running = told_of(["too early"]).assign(over=False)
+    assert intervals(drawn.overview(ABOUT, running))[0][:2] == (0.02, 0.18)
+
+
 def test_intervals_of_several_secondary_metrics_are_wider_than_alone() -> None:
     alone = intervals(forest([effect(), effect("secondary")], [verdict()]))[1]
     three = [effect("secondary", place=place, called=f"metric {place}") for place in range(3)]
@@ -134,7 +144,9 @@ def told_of(verdicts: list[str]) -> pd.DataFrame:
         verdict(told) | {
             "experiment": f"e{place}", "ends": pd.Timestamp(2025, 1, 1), "called": "buyers", "better": "up",
             "unit": "share", "minimum_effect": 0.02, "control": 0.5, "all_difference": 0.05, "all_low": 0.03,
-            "all_high": 0.07, "all_n": 2000, "revenue_low": 100.0, "revenue_high": 300.0,
+            "all_high": 0.07,
+            "all_anytime_low": 0.01, "all_anytime_high": 0.09, "all_n": 2000, "method": "fixed",
+            "revenue_low": 100.0, "revenue_high": 300.0,
         }
         for place, told in enumerate(verdicts)
     ]  # fmt: skip
