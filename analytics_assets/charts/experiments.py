@@ -267,12 +267,21 @@ def _rows(row: Any, verdict: Any, about: About, *, several: bool, family: int) -
     fewer = role == "primary" and verdict is not None and known(verdict.n, verdict.n_control) and verdict.n != row.n
     levels = f"{level_of(row.control, row.unit)} to {level_of(row.treatment, row.unit)}" if known(row.treatment) else ""
     if not fewer:
-        lines = [_row(row, shown, scale, detail, levels, invalid=invalid)]
+        lines = [_row(row, shown, scale, detail, levels, invalid=invalid, early=early)]
     else:
         decided, users = number(verdict.n + verdict.n_control), number(row.n_control + row.n)
         lines = [
-            _row(row, shown, scale, detail, f"decided by {decided} users", invalid=invalid),
-            _row(row, fixed, scale, f"all {users} users, decides nothing", levels, invalid=invalid, faint=True),
+            _row(row, shown, scale, detail, f"decided by {decided} users", invalid=invalid, early=early),
+            _row(
+                row,
+                fixed,
+                scale,
+                f"all {users} users, decides nothing",
+                levels,
+                invalid=invalid,
+                early=early,
+                faint=True,
+            ),
         ]
     return [line for line in lines if line is not None]
 
@@ -291,7 +300,7 @@ def _deciding(row: Any, verdict: Any, about: About) -> tuple[float, Any, Any] | 
     return float(verdict.difference), verdict.low, verdict.high
 
 
-def _row(
+def _row(  # noqa: PLR0913 - what is known of one line
     row: Any,  # noqa: ANN401 - a row of a frame
     shown: tuple[float, Any, Any],
     scale: float,
@@ -299,6 +308,7 @@ def _row(
     levels: str,
     *,
     invalid: bool,
+    early: bool,
     faint: bool = False,
 ) -> _Row | None:
     difference, low, high = shown
@@ -310,7 +320,11 @@ def _row(
     effect = relative(difference / scale)
     if sure:
         effect += f"  ({range_of(low / scale, high / scale, relative)})"
-    says = "" if invalid or faint else _says(row, where, sure=sure)
+    says = (
+        ""
+        if invalid or faint
+        else _says(row, where, sure=sure, worst=low if row.better == "up" else -high, early=early)
+    )
     least = float(row.minimum_effect) / scale if known(row.minimum_effect) and row.role == "primary" else None
     return _Row(
         name="" if faint else short(row.called, 26),
@@ -329,12 +343,13 @@ def _row(
     )
 
 
-def _says(row: Any, where: int, *, sure: bool) -> str:  # noqa: ANN401 - a row of a frame
+def _says(row: Any, where: int, *, sure: bool, worst: float, early: bool) -> str:  # noqa: ANN401 - a row of a frame
     """Say in words what an interval says."""
     if not sure:
         return "no interval yet"
     if row.role == "guardrail" and known(row.margin):
-        if row.non_inferior is True or (known(row.non_inferior) and bool(row.non_inferior)):
+        kept = worst > -row.margin if early else known(row.non_inferior) and bool(row.non_inferior)
+        if kept:
             return "within its margin"
         return "worse" if where < 0 else "may be worse than its margin"
     return {1: "better", -1: "worse"}.get(where, "not told apart from 0")
@@ -354,10 +369,12 @@ def _how_to_read(about: About, told: pd.DataFrame, family: int, left_out: int, *
     arms = told.variant.nunique()
     says = f"Users whose window is over, up to {number(users)}{' a comparison' * (arms > 1)}. " if known(users) else ""
     says += f"Line: the {level} interval, of the primary the one that decides "
-    how = "on any day, as it still runs" if early else HOW.get(about.words.get("method", ""), "by the plan")
+    method = about.words.get("method", "")
+    how = HOW.get("always_valid" if early and method == "fixed" else method, "by the plan")
     says += f"({how}"
     says += f", for {arms} variants)" if arms > 1 else ")"
     says += f", of secondary metrics widened for {family} comparisons. " if family > 1 and not early else ". "
+    says += "As it still runs, those of the others may be read on any day. " if early else ""
     says += "Grey: less than the minimum effect. " if known(*told.minimum_effect.dropna().head(1)) else ""
     says += "Lower is better. " if (told.better == "down").all() else ""
     says += f"{left_out} more lines are left out." if left_out else ""
@@ -452,10 +469,11 @@ def headline(about: About, verdicts: Sequence[Any], effects: pd.DataFrame) -> st
             f"{n} {short(v)}" for v, n in sorted(counted.items())
         )
     ordered = sorted(verdicts, key=lambda row: (row.verdict != "ship", str(row.verdict), str(row.variant)))
-    return f"{name}: " + "; ".join(
-        f"{_VERDICTS.get(row.verdict, short(row.verdict))} for {short(row.variant, 18)}{_of_primary(about, row, effects)}"
-        for row in ordered
-    )
+    parts = []
+    for row in ordered:
+        told = _VERDICTS.get(row.verdict, short(row.verdict))
+        parts.append(f"{told} for {short(row.variant, 18)}{_of_primary(about, row, effects)}")
+    return f"{name}: {'; '.join(parts)}"
 
 
 _VERDICTS = {"ship": "ship", "rollback": "roll back"}

@@ -101,6 +101,9 @@ def test_of_a_fixed_plan_that_still_runs_only_the_interval_for_any_day_is_shown(
     figure = forest([effect(), effect("guardrail", 0.05)], [verdict("too early", over=False)])
     assert [line[:2] for line in intervals(figure)] == [(0.02, 0.18), (0.02, 0.18)]
     assert title(figure).endswith("too early to decide, buyers over 7 days +10.0 % (+2.0 % to +18.0 %) so far")
+    # at the end it would be within its margin of 0.1, and on any day it is not yet
+    told = words(forest([effect(), effect("guardrail", -0.02, 0.05)], [verdict("too early", over=False)]))
+    assert any("may be worse than its margin" in text for text in told)
     running = told_of(["too early"]).assign(over=False)
     assert intervals(drawn.overview(ABOUT, running))[0][:2] == (0.02, 0.18)
 
