@@ -37,6 +37,7 @@ READS = (
 )
 Record = Mapping[str, Any]
 _MOST = 8
+_UNKNOWN = "(unknown)"
 _BEST = 3
 _MANY_PIECES = 50
 _FEWEST_PAIRS = 14
@@ -402,13 +403,12 @@ def places(tables: Mapping[str, Table], look: Look) -> tuple[Part, ...]:
     if "sales_overview" not in tables or "dim_geography" not in tables:
         return ()
     lines = tables["sales_overview"]
-    by = lines.group_by(value=lines.country.fill_null("(unknown)"), day=lines.order_day).aggregate(net=lines.net.sum())
-    found = _parts(look, by)
-    return found if [part.name for part in found] not in ([], ["(unknown)"]) else ()
+    by = lines.group_by(value=lines.country.fill_null(_UNKNOWN), day=lines.order_day).aggregate(net=lines.net.sum())
+    return _parts(look, by)
 
 
 def _parts(look: Look, rows: Table) -> tuple[Part, ...]:
-    """Sum what each value brings in the period, and compare it with the one before."""
+    """Sum what each value brings in the period, and compare it with the one before; of nothing known, nothing."""
     first = (look.before or look.period).first
     wanted = rows.filter(rows.day >= first, rows.day <= look.period.last)
     series: dict[str, dict[dt.date, Record]] = {}
@@ -416,7 +416,7 @@ def _parts(look: Look, rows: Table) -> tuple[Part, ...]:
         series.setdefault(row["value"], {})[row["day"]] = row
     sums = {name: math.fsum(_values(told, look.period, "net")) for name, told in series.items()}
     total = math.fsum(sums.values())
-    if total <= 0:
+    if total <= 0 or sums.keys() <= {_UNKNOWN}:
         return ()
     largest = sorted(sums, key=lambda name: (-sums[name], name))[:_MOST]
     return tuple(

@@ -394,8 +394,8 @@ RULES: tuple[Rule, ...] = (
         over="segments",
         when=("segment = 'Champions'", "moved_high < 0"),
         says=(
-            "Find out why {segment:name} became fewer: their share of customers fell by {moved_high:bare} to "
-            "{moved_low:points} within a month, and they brought {revenue_share:share} of all revenue."
+            "Find out why the share of {segment:name} fell: of all customers, it changed by {moved_low:bare} to "
+            "{moved_high:points} within a month; so far they brought {revenue_share:share} of all revenue."
         ),
         enough="The interval of the change of their share between the last two whole months lies below zero.",
         table="rfm_history",
@@ -406,9 +406,9 @@ RULES: tuple[Rule, ...] = (
         over="segments",
         when=("segment = 'At Risk'", "moved_low > 0"),
         says=(
-            "Turn to the {customers:count} customers in {segment:name}: their share of customers rose by "
-            "{moved_low:bare} "
-            "to {moved_high:points} within a month; so far they brought {revenue_share:share} of all revenue."
+            "Turn to the {customers:count} customers in {segment:name}: their share of all customers changed by "
+            "{moved_low:bare} to {moved_high:points} within a month; so far they brought {revenue_share:share} of all "
+            "revenue."
         ),
         enough="The interval of the change of their share between the last two whole months lies above zero.",
         table="rfm_customer_segments",
@@ -419,8 +419,8 @@ RULES: tuple[Rule, ...] = (
         over="outlooks",
         when=("low > last",),
         says=(
-            "Prepare for more: the next {days:count} days are expected to bring {forecast:money} ({low:number} to "
-            "{high:money}), the last {days:count} brought {last:money}."
+            "Prepare for more: the next {days:count} days are expected to bring {forecast:money} of net revenue "
+            "({low:number} to {high:money}), the last {days:count} brought {last:money}."
         ),
         enough="Even the sum of the lower ends of the days' 80 % intervals is above what as many last days brought.",
         table="forecast",
@@ -431,8 +431,8 @@ RULES: tuple[Rule, ...] = (
         over="outlooks",
         when=("high < last",),
         says=(
-            "Plan for less: the next {days:count} days are expected to bring {forecast:money} ({low:number} to "
-            "{high:money}), the last {days:count} brought {last:money}."
+            "Plan for less: the next {days:count} days are expected to bring {forecast:money} of net revenue "
+            "({low:number} to {high:money}), the last {days:count} brought {last:money}."
         ),
         enough="Even the sum of the upper ends of the days' 80 % intervals is below what as many last days brought.",
         table="forecast",

@@ -113,6 +113,19 @@ def test_users_and_conversion_that_rise_or_fall(engine: Engine) -> None:
     assert found(1002, 101)["conversion of active users"] is Way.STEADY
 
 
+def test_categories_are_told_where_there_are_any(engine: Engine) -> None:
+    def names(*categories: str) -> list[str]:
+        rows = [row for name in categories for row in revenue(1.3, category=name)]
+        tables = {"revenue_daily": table(sales.REVENUE_DAILY, *rows, *revenue(1.3))}
+        products = told(engine, product_performance=table(sales.PRODUCT_PERFORMANCE), **tables).products
+        assert products is not None
+        assert all(went(part.change) is Way.ROSE for part in products.categories)
+        return [part.name for part in products.categories]
+
+    assert names("Books", "(unknown)") == ["(unknown)", "Books"]
+    assert names("(unknown)") == []
+
+
 def test_without_events_nobody_is_active_and_nothing_converts(engine: Engine) -> None:
     tables = {
         "revenue_daily": table(sales.REVENUE_DAILY, *revenue(1.0)),
