@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from analytics_assets.lake.vacuum import Vacuumed
     from analytics_assets.project.experiments import Plan
     from analytics_assets.project.model import Project
+    from analytics_assets.report.shop import Answer
     from analytics_assets.statistics.planning import Prospect, Week
 
 out = Console(highlight=False)
@@ -169,6 +170,19 @@ def _cell(value: object) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".")
     text = str(value).replace("\n", "\\n")
     return text if len(text) <= _MAX_CELL * 4 else f"{text[: _MAX_CELL * 4]} ... ({len(text):,} characters)"
+
+
+def answers(told: Sequence[Answer], tables: Sequence[str]) -> None:
+    """Show what was planted and what was found, a sentence a thing, and which tables hold all of it."""
+    if not told:
+        out.print("the newest release has too few days to find anything that was planted")
+        return
+    out.print("What was planted in the shop, and what its tables say (intervals in brackets):")
+    for answer in told:
+        out.print(f"- [bold]{escape(answer.about)}[/]: {escape(answer.says)}")
+    if tables:
+        shown = ", ".join(f"analytics-assets show {name} --limit 50" for name in tables)
+        out.print(f"All that was planted: {shown}", soft_wrap=True)
 
 
 def markdown(text: str) -> None:

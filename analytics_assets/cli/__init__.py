@@ -13,7 +13,7 @@ from analytics_assets.cli.care import forget, releases, restore, vacuum
 from analytics_assets.cli.experiments import experiment, power_of
 from analytics_assets.cli.running import backfill, check, run
 from analytics_assets.cli.state import doctor, status
-from analytics_assets.cli.tables import rejected, show, tables
+from analytics_assets.cli.tables import findings, rejected, show, tables
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    *(run, backfill, check, status, doctor, alerts, tables, show, rejected, power_of, experiment),
+    *(run, backfill, check, status, doctor, alerts, tables, show, rejected, findings, power_of, experiment),
     *(releases, restore, vacuum, forget),
 )
 for command in _COMMANDS:

@@ -12,6 +12,9 @@ import click
 
 from analytics_assets.cli.common import DAY, load, project_option, reading, released
 
+_COMPARED = ("shop_findings", "shop_dirt")
+"""Tables that hold what was planted beside what was found."""
+
 
 @click.command()
 @project_option
@@ -70,6 +73,34 @@ def show(folder: Path | None, table: str, day: dt.datetime | None, columns: str 
         records = lake.engine.rows(rows.order_by([*order, *contract.key]).limit(limit).select(wanted))
         (total,) = lake.engine.rows(rows.aggregate(n=rows.count()))
     console.rows(records, total=total["n"])
+
+
+@click.command()
+@project_option
+def findings(folder: Path | None) -> None:
+    """Say what was planted in the synthetic shop, and what the newest release says of it."""
+    project, settings = load(folder)
+    if project.shop is None:
+        raise click.ClickException(
+            f"{project.name} has no shop.yaml: nothing was planted in it. What its tables say is in the report, "
+            f"{settings.reports_folder(project.name)}"
+        )
+    from analytics_assets import console
+    from analytics_assets.assets.catalog import resolve
+    from analytics_assets.automation.runtime import open_lake
+    from analytics_assets.lake.releases import latest_release
+    from analytics_assets.report.shop import READS, answers
+
+    contracts = resolve(project).contracts()
+    with reading(), open_lake(settings, project.name) as lake:
+        release = latest_release(lake)
+        if not release.number:
+            raise click.ClickException(f"there is no release in {lake.root} yet: analytics-assets run makes one")
+        there = [name for name in READS if name in release.versions and name in contracts]
+        told = answers(
+            {name: lake.engine.rows(lake.read(contracts[name], version=release.versions[name])) for name in there}
+        )
+    console.answers(told, [name for name in _COMPARED if name in there])
 
 
 @click.command()
