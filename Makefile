@@ -11,14 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: .venv/.run ## Make the environment, run a year of the synthetic shop from source to star schema, and say what is where.
+demo: .venv/.run ## Make the environment, run a year of the synthetic shop from source to report, and say what was found.
 	@$(BIN)/analytics-assets run
-	@$(BIN)/analytics-assets tables
-	@echo "What was planted in the shop, and the intervals that its tables give for it (docs/shop.md):"
-	@$(BIN)/analytics-assets show shop_findings --columns name,planted,low,high,verdict --limit 50
-	@echo "The dirt in its deliveries, and what was found of it:"
-	@$(BIN)/analytics-assets show shop_dirt --columns found_in,found_as,planted,found --limit 50
-	@echo "Look closer:  $(BIN)/analytics-assets rejected events   or   make dev"
+	@$(BIN)/analytics-assets findings
+	@echo "Open the report in a browser, or look closer:  $(BIN)/analytics-assets tables   or   make dev"
 
 dev: .venv/.run ## Open the Dagster UI on the same history, at http://127.0.0.1:3000.
 	@mkdir -p $(DAGSTER_HOME) && test -e $(DAGSTER_HOME)/dagster.yaml || cp -L dagster.yaml $(DAGSTER_HOME)/dagster.yaml

@@ -19,6 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from analytics_assets.assets.baselines import Outlook
     from analytics_assets.assets.verdicts import Asked
     from analytics_assets.automation.alert_state import AlertState
@@ -37,6 +39,8 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 _MAX_CELL = 60
 _FEW_COLUMNS = 5
+_FEW_TABLES = 30
+"""So many tables are shown one by one, more by group."""
 _MAX_LINE = 160
 _MAX_DETAILS = 8
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -71,20 +75,20 @@ def _grid(*headers: str, numbers: int = 0) -> Table:
     return table
 
 
-def summary(outcome: RunOutcome, lake: str) -> None:
-    """Show what a run did: tables, rejected rows, checks that failed, time."""
-    table = _grid("table", "rows", "rejected", "seconds", "in engine", numbers=4)
-    for report in outcome.reports:
-        rejected = f"{sum(report.rejected.values()):,}" if report.rejected else ""
-        failed = report.version is None
-        table.add_row(
-            f"[red]{report.table} (not published)[/]" if failed else report.table,
-            f"{report.rows:,}",
-            rejected,
-            f"{report.seconds:.2f}",
-            f"{report.engine_seconds:.2f}",
-        )
-    out.print(table)
+def summary(outcome: RunOutcome, lake: str, groups: Mapping[str, str] | None = None) -> None:
+    """Show what a run did: tables, rejected rows, checks that failed, time.
+
+    Args:
+        outcome: How the run went.
+        lake: Where its tables are.
+        groups: The group of each table, raw ones aside; where it is given, many tables are shown by group.
+    """
+    reports = outcome.reports
+    if groups and len(reports) > _FEW_TABLES:
+        _by_group([report for report in reports if report.version is not None], groups)
+        reports = tuple(report for report in reports if report.version is None)
+    if reports:
+        _each(reports)
     _counts(
         "rejected rows", "reason", {r.table.removeprefix("staged_"): r.rejected for r in outcome.reports if r.rejected}
     )
@@ -93,9 +97,14 @@ def summary(outcome: RunOutcome, lake: str) -> None:
         for finding in report.findings:
             if not finding.holds:
                 colour = "red" if finding.severity == "error" else "yellow"
-                out.print(f"[{colour}]{finding.severity}[/] {report.table}, {finding.check}: {escape(str(finding))}")
+                told = str(finding) if finding.severity == "error" else _cut(str(finding))
+                out.print(f"[{colour}]{finding.severity}[/] {report.table}, {finding.check}: {escape(told)}")
         if report.message and report.version is not None:
             out.print(f"[cyan]note[/] {escape(report.message)}")
+    if any(not finding.holds and finding.severity == "warning" for r in outcome.reports for finding in r.findings):
+        out.print(
+            "Warnings stop no release. The checks of each table in the UI (make dev) show them with rows and days."
+        )
     for step, message in outcome.failures.items():
         err.print(f"[red]failed[/] {escape(step)}: {escape(message)}")
     if outcome.unexpected:
@@ -109,6 +118,47 @@ def summary(outcome: RunOutcome, lake: str) -> None:
         f"({engine:.1f} s in the engine); "
         f"readers see release {outcome.release.number}, in {escape(lake)}"
     )
+
+
+def _each(reports: Sequence[StepReport]) -> None:
+    table = _grid("table", "rows", "rejected", "seconds", "in engine", numbers=4)
+    for report in reports:
+        failed = report.version is None
+        name = f"[red]{report.table} (not published)[/]" if failed else report.table
+        table.add_row(name, *_sums([report]))
+    out.print(table)
+
+
+def _by_group(reports: Sequence[StepReport], groups: Mapping[str, str]) -> None:
+    """Show tables by group, in the order in which groups were begun."""
+    found: dict[str, list[StepReport]] = {}
+    for report in reports:
+        found.setdefault(groups.get(report.table, "raw"), []).append(report)
+    table = _grid("group", "tables", "rows", "rejected", "seconds", "in engine", numbers=5)
+    for group, members in found.items():
+        table.add_row(group, str(len(members)), *_sums(members))
+    out.print(table)
+
+
+def _sums(reports: Sequence[StepReport]) -> tuple[str, str, str, str]:
+    """Sum what was done: rows, rejected rows, seconds, seconds in the engine."""
+    rejected = sum(sum(report.rejected.values()) for report in reports)
+    return (
+        f"{sum(report.rows for report in reports):,}",
+        f"{rejected:,}" if any(report.rejected for report in reports) else "",
+        f"{sum(report.seconds for report in reports):.2f}",
+        f"{sum(report.engine_seconds for report in reports):.2f}",
+    )
+
+
+def results(outcomes: Sequence[RunOutcome], charts: Path) -> None:
+    """Name what a run made for people to look at; where it made nothing of the kind, nothing is said."""
+    drawn = sum(outcome.charts for outcome in outcomes)
+    reports = [outcome.report for outcome in outcomes if outcome.report is not None]
+    if drawn:
+        out.print(f"charts: {drawn}, in {escape(str(charts))}", soft_wrap=True)
+    if reports:
+        out.print(f"report: {escape(str(reports[-1]))}", soft_wrap=True)
 
 
 def _counts(title: str, header: str, counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,7 +12,10 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from analytics_assets import console
+from analytics_assets.automation.running import RunOutcome
+from analytics_assets.automation.runtime import StepReport
 from analytics_assets.cli import main
+from analytics_assets.lake.days import Days
 from analytics_assets_tests.conftest import ORDERS, Workshop, csv, day, orders
 
 FAILED, MISUSED = 1, 2
@@ -57,7 +62,7 @@ def ran(shared_workshop: Workshop) -> Iterator[tuple[Workshop, Result]]:
     shared_workshop.deliver("events.csv", csv(("user", "type", "at"), "u1,view,2024-03-01 09:00:00"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(console, "out", Console(width=400, highlight=False))
-        yield shared_workshop, caller(shared_workshop)("run")
+        yield shared_workshop, caller(shared_workshop)("run", "--each")
 
 
 @pytest.fixture
@@ -82,6 +87,43 @@ def test_run_says_what_it_did_and_exits_with_zero(ran: tuple[Workshop, Result]) 
     assert ["order_lines", "unparseable_unit_price", "1"] in [line.split() for line in result.output.splitlines()]
     assert "done: 60 tables" in result.output
     assert "readers see release 1" in result.output
+
+
+def test_run_names_its_charts_and_its_report(ran: tuple[Workshop, Result]) -> None:
+    workshop, result = ran
+    told = dict(line.split(": ", 1) for line in result.output.splitlines() if line.startswith(("charts: ", "report: ")))
+    count, folder = told["charts"].split(", in ")
+    assert len(list(Path(folder).glob("*.png"))) == int(count) > 0
+    assert Path(told["report"]).is_relative_to(workshop.folder)
+    assert Path(told["report"]).read_text().startswith("<!")
+
+
+def _finished(table: str, *, version: int | None = 1, rejected: int = 0) -> StepReport:
+    reasons = {"duplicate": rejected} if rejected else {}
+    return StepReport(table, 10, seconds=1.5, engine_seconds=0.5, version=version, rejected=reasons)
+
+
+def _outcome(*reports: StepReport) -> RunOutcome:
+    days = Days(dt.date(2024, 3, 1), dt.date(2024, 3, 2))
+    return RunOutcome("r", days, success=all(report.version for report in reports), reports=reports)
+
+
+def test_many_tables_are_shown_by_group_but_each_that_was_not_published(capsys: pytest.CaptureFixture[str]) -> None:
+    reports = [_finished(f"fact_{number}") for number in range(40)]
+    groups = {report.table: "facts" for report in reports} | {"staged_a": "staged"}
+    reports += [_finished("raw_a"), _finished("staged_a", rejected=3), _finished("fact_broken", version=None)]
+    console.summary(_outcome(*reports), "lake", groups)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["facts", "40", "400", "60.00", "20.00"] in lines
+    assert ["raw", "1", "10", "1.50", "0.50"] in lines
+    assert ["staged", "1", "10", "3", "1.50", "0.50"] in lines
+    assert ["fact_broken", "(not", "published)", "10", "1.50", "0.50"] in lines
+    assert not [line for line in lines if line[:1] == ["fact_1"]]
+
+
+def test_few_tables_are_shown_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    console.summary(_outcome(_finished("fact_1"), _finished("fact_2")), "lake", {"fact_1": "facts", "fact_2": "facts"})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if "fact" in line] == ["fact_1", "fact_2"]
 
 
 def test_what_run_did_is_in_dagster_s_history(ran: tuple[Workshop, Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,3 +441,12 @@ def test_a_plan_that_is_wrong_is_named_with_file_and_line(planned: Workshop, cal
             f"{planned.home}/experiments/checkout.yaml:6: primary.metric: there is no metric 'buyer'" in result.output
         )
         assert "Did you mean 'buyers'?" in result.output
+
+
+# findings
+
+
+def test_findings_are_of_a_shop_only(look: Call) -> None:
+    result = look("findings")
+    assert result.exit_code == FAILED
+    assert "has no shop.yaml: nothing was planted in it. What its tables say is in the report" in result.output

@@ -19,6 +19,7 @@ from analytics_assets.automation.runtime import open_lake
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.releases import latest_release
 from analytics_assets.project.loading import load_project
+from analytics_assets.report.shop import READS, answers
 from analytics_assets.settings import Settings
 
 PACKAGED = Path(next(iter(analytics_assets.shop.__path__)))
@@ -50,6 +51,11 @@ class Shop:
             contract = resolve(self.project).contracts()[table]
             return lake.engine.rows(lake.read(contract, version=latest_release(lake).versions[table]))
 
+    def made(self, names: tuple[str, ...]) -> list[str]:
+        """Return which of the tables readers see."""
+        with open_lake(self.settings, self.project.name) as lake:
+            return [name for name in names if name in latest_release(lake).versions]
+
     def fingerprints(self) -> dict[str, str]:
         contracts = resolve(self.project).contracts()
         with open_lake(self.settings, self.project.name) as lake:
@@ -77,6 +83,9 @@ def test_all_that_was_planted_is_found_whatever_the_order_of_the_days(tmp_path, 
     assert {row["name"] for row in findings if row["low"] == row["high"] == row["planted"]} >= {
         "happened.users", "happened.orders", "happened.customers", "happened.net",
     }  # fmt: skip
+    told = [answer.says for answer in answers({name: at_once.rows(name) for name in at_once.made(READS)})]
+    assert "each was found as what it is." in told[-1]
+    assert "found to the cent." in told[-1]
     backwards = Shop(tmp_path / "backwards", instance)
     backwards.run(MIDDLE, LAST)
     backwards.run(backwards.project.first_day, MIDDLE - dt.timedelta(days=1))

@@ -50,6 +50,8 @@ class RunOutcome:
         unexpected: Whether a failure is none that the package foresees.
         seconds: How long the run took, all in all.
         release: The release that readers see after it.
+        charts: How many charts it drew.
+        report: The executive report that it wrote; None where it wrote none.
     """
 
     run_id: str
@@ -60,6 +62,8 @@ class RunOutcome:
     unexpected: bool = False
     seconds: float = 0.0
     release: Release = field(default_factory=Release)
+    charts: int = 0
+    report: Path | None = None
 
 
 def prepare_history(settings: Settings) -> Path:
@@ -189,8 +193,13 @@ def _run_once(
     )
     failures: dict[str, str] = {}
     unexpected = False
+    drawn, report = 0, None
     for event in result.all_events:
-        if event.is_step_failure:
+        if event.is_step_materialization:
+            metadata = event.step_materialization_data.materialization.metadata
+            drawn += "png" in metadata
+            report = Path(str(metadata["html"].value)) if "html" in metadata else report
+        elif event.is_step_failure:
             failure = event.step_failure_data
             if failure.user_failure_data and failure.user_failure_data.description:
                 failures[event.step_key or ""] = failure.user_failure_data.description
@@ -211,6 +220,8 @@ def _run_once(
         unexpected=unexpected,
         seconds=time.perf_counter() - started,
         release=release,
+        charts=drawn,
+        report=report,
     )
 
 

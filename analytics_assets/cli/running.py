@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     "--select",
     help="Tables and charts, in Dagster's selection syntax: 'fact_events', 'fact_events+', 'group:facts'.",
 )
-def run(folder: Path | None, first: dt.datetime | None, last: dt.datetime | None, select: str | None) -> None:
+@click.option("--each", is_flag=True, help="Show every table, not only groups of them.")
+def run(
+    folder: Path | None, first: dt.datetime | None, last: dt.datetime | None, select: str | None, *, each: bool
+) -> None:
     """Compute some days, from the sources to a release."""
     project, settings = load(folder)
     days = days_between(project, first, last)
@@ -42,13 +45,16 @@ def run(folder: Path | None, first: dt.datetime | None, last: dt.datetime | None
         raise click.BadParameter(f"{select}: {error}", param_hint="--select") from error
     if not asked.tables and not asked.charts:
         raise click.BadParameter(f"no table or chart of this project is named by {select}", param_hint="--select")
-    if not _run_and_show(project, settings, days, asked, select):
+    if not _run_and_show(project, settings, days, asked, select, each=each):
         sys.exit(FAILED)
 
 
-def _run_and_show(project: Project, settings: Settings, days: Days, asked: Extent, select: str | None = None) -> bool:
+def _run_and_show(
+    project: Project, settings: Settings, days: Days, asked: Extent, select: str | None = None, *, each: bool = False
+) -> bool:
     """Run some days and show how it went; say whether all went well."""
     from analytics_assets import console
+    from analytics_assets.assets.catalog import resolve
     from analytics_assets.automation.running import run as run_days
     from analytics_assets.lake.errors import LakeError
 
@@ -61,10 +67,12 @@ def _run_and_show(project: Project, settings: Settings, days: Days, asked: Exten
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.ClickException("stopped. Nothing of this run is released; run the days again.") from None
+    groups = {} if each else {asset.name: asset.group for asset in resolve(project).tables}
     for place, outcome in enumerate(outcomes):
         if place:
             console.out.print(f"visitors became known who acted on {outcome.days}: computed again")
-        console.summary(outcome, settings.lake_root(project.name))
+        console.summary(outcome, settings.lake_root(project.name), groups)
+    console.results(outcomes, settings.charts_folder(project.name))
     return all(outcome.success for outcome in outcomes)
 
 
