@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 _MAX_CELL = 60
+_FIXED_SPACE = "\N{NO-BREAK SPACE}"
 _FEW_COLUMNS = 5
 _FEW_TABLES = 30
 """So many tables are shown one by one, more by group."""
@@ -229,7 +231,9 @@ def answers(told: Sequence[Answer], tables: Sequence[str]) -> None:
         return
     out.print("What was planted in the shop, and what its tables say (intervals in brackets):")
     for answer in told:
-        out.print(f"- [bold]{escape(answer.about)}[/]: {escape(answer.says)}")
+        line = f"- {answer.about}: {answer.says}".replace(" %", f"{_FIXED_SPACE}%")
+        shown = textwrap.fill(line, out.width, subsequent_indent="  ", break_on_hyphens=False)
+        out.print(escape(shown.replace(_FIXED_SPACE, " ")), soft_wrap=True)
     if tables:
         shown = ", ".join(f"analytics-assets show {name} --limit 50" for name in tables)
         out.print(f"All that was planted: {shown}", soft_wrap=True)

@@ -73,7 +73,10 @@ def description(asset: ChartAsset) -> str:
     of = f" (`{asset.asked}`)" if asset.asked else ""
     tables = ", ".join(f"`{name}`" for name in asset.inputs)
     drawn_of = f"of {tables}, as the release shows them" if tables else "of the contracts"
-    return f"{asset.shows}{of}.\n\nDrawn {drawn_of}, into `{asset.called}.png` and `.svg`."
+    return (
+        f"{asset.shows}{of}.\n\nDrawn {drawn_of}, into `{asset.called}.png` and `.svg`. "
+        "Its last picture is under Metadata: *Show Markdown* beside `preview`."
+    )
 
 
 def drawn(
