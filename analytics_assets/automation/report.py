@@ -38,8 +38,8 @@ def report_definition(graph: Graph, project: Project, charts: tuple[ChartAsset, 
         deps=[RELEASE, *names, *(asset.name for asset in charts if asset.called in shown)],
         description=(
             "Say what the release tells: key figures with their intervals, what is recommended by written rules, what "
-            "cannot be told. Written as Markdown, plain text and one HTML page: open the file beside `html` under Metadata "
-            "in a browser; *Show Markdown* beside `report` shows its beginning."
+            "cannot be told. Written as Markdown, plain text and one HTML page: open the file beside `html` under "
+            "Metadata in a browser; *Show Markdown* beside `report` shows its beginning."
         ),
         group_name=REPORT,
         kinds={"markdown", "html"},
