@@ -38,8 +38,8 @@ _HERE = Path(__file__).parent
 _UNIT = re.compile(r"(?<=\d) (?=%|points\b|[A-Z]{3}\b)")
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 _DAY = re.compile(r"(?<=\d)-(?=\d\d\b)")
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
-_LINE_START = re.compile(r"^(\d+)([.)])|^([-=:])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
+_LINE_START = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+](?=[\s-]|$)|[=:#])")
 
 
 # Markdown
@@ -108,7 +108,7 @@ def escaped(text: str) -> str:
     r"""Write text so that Markdown shows it as it is, and neither marks nor tags come of it.
 
     >>> print(escaped("<script>alert(1)</script> [a](b) x_1 | *c*"))
-    \<script\>alert\(1\)\</script\> \[a\]\(b\) x\_1 \| \*c\*
+    \<script\>alert(1)\</script\> \[a\](b) x\_1 \| \*c\*
     """
     told = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
     return _LINE_START.sub(lambda found: f"{found[1] or ''}\\{found[2] or found[3]}", told)

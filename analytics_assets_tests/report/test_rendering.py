@@ -23,6 +23,10 @@ NASTY = (
     "![x](http://evil.example/x.png)",
     "a | b\n# heading\n- item",
     "`code` *bold* _it_ ~~gone~~ $x$ &amp; {{ 7 * 7 }} {% if %}",
+    "# heading",
+    "1. one",
+    "+ plus",
+    "- minus",
     "مرحبا بالعالم",
     "\x00\x1b[31mred",
 )
