@@ -16,6 +16,7 @@ from analytics_assets.automation.running import RunOutcome
 from analytics_assets.automation.runtime import StepReport
 from analytics_assets.cli import main
 from analytics_assets.lake.days import Days
+from analytics_assets.report.shop import Answer
 from analytics_assets_tests.conftest import ORDERS, Workshop, csv, day, orders
 
 FAILED, MISUSED = 1, 2
@@ -450,3 +451,22 @@ def test_findings_are_of_a_shop_only(look: Call) -> None:
     result = look("findings")
     assert result.exit_code == FAILED
     assert "has no shop.yaml: nothing was planted in it. What its tables say is in the report" in result.output
+
+
+def test_findings_are_wrapped_by_words_and_keep_numbers_with_their_sign(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "out", Console(width=30, highlight=False))
+    console.answers([Answer("checkout [on] mobile", "found at the very most, or so, 57 % of all")], ["shop_dirt"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-4:] == [
+        "- checkout [on] mobile: found",
+        "  at the very most, or so,",
+        "  57 % of all",
+        "All that was planted: analytics-assets show shop_dirt --limit 50",
+    ]
+
+
+def test_a_release_of_few_days_says_that_nothing_is_found_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    console.answers([], [])
+    assert "too few days to find anything" in capsys.readouterr().out

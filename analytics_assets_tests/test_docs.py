@@ -192,6 +192,12 @@ def test_every_refusal_is_a_word_of_the_documents() -> None:
             assert f"`{refusal.reason}`" in SEMANTICS or refusal.reason in known
 
 
+def test_pictures_in_documents_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").rglob("*.png")}
+    assert len(sizes) >= 3
+    assert not {name: size for name, size in sizes.items() if size >= 300_000}
+
+
 def test_links_in_documents_lead_somewhere() -> None:
     for document in [
         ROOT / "README.md",
