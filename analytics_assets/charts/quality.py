@@ -105,7 +105,7 @@ def shares(about: About, weeks: pd.DataFrame, findings: pd.DataFrame) -> Figure:
     figure = sheet(about, title, says, height=_height(len(series)))
     for axes, (name, rows) in zip(_panels(figure, len(series)), series, strict=True):
         axes.set_title(name, size=11)
-        ends = [wilson(int(row.count_), int(row.total)) for row in records(rows.rename(columns={"count": "count_"}))]
+        ends = [wilson(int(row.count), int(row.total)) for row in records(rows)]
         low, high = zip(*((end or (0.0, 1.0)) for end in ends), strict=True)
         axes.fill_between(rows.week, low, high, color=BLUE, alpha=0.22, lw=0)
         axes.plot(rows.week, rows.observed, color=BLUE, lw=1.6, marker="o" if len(rows) == 1 else None, ms=4)

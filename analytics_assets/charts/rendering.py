@@ -57,7 +57,7 @@ def render(figure: Figure) -> Picture:
 
 def _png(image: Image) -> bytes:
     written = io.BytesIO()
-    image.save(written, format="png", compress_level=6)
+    image.save(written, format="png", compress_level=4)
     return written.getvalue()
 
 
