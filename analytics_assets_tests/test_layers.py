@@ -85,7 +85,7 @@ def test_only_the_lake_speaks_sql():
 def test_only_the_lake_has_an_engine_compute():
     called = [
         (name, node.func.attr)
-        for name, tree in outside("lake")
+        for name, tree in outside("lake", "charts")  # what charts execute is a layout
         if name not in OF_DAGSTER
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS

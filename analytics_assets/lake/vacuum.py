@@ -92,7 +92,8 @@ def split_releases(
     """Tell the releases to forget from those to keep: made since then, or of the newest so many.
 
     >>> old, new = (Release(n, released_at=dt.datetime(2024, 3, n, tzinfo=dt.UTC)) for n in (1, 2))
-    >>> [[release.number for release in part] for part in split_releases([old, new], dt.datetime(2024, 4, 1, tzinfo=dt.UTC), 1)]
+    >>> later = dt.datetime(2024, 4, 1, tzinfo=dt.UTC)
+    >>> [[release.number for release in part] for part in split_releases([old, new], later, 1)]
     [[1], [2]]
     """
     safe = {release.number for release in releases[-max(newest, 1) :]}
