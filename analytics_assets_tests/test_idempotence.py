@@ -203,3 +203,26 @@ def test_a_failed_run_leaves_no_half_of_its_days_in_the_next_release(workshop: W
     run_each(workshop, ["03-03"])
     sold, seen = (set(workshop.rows(table, "day")) for table in ("fact_sales", "fact_events"))
     assert seen == sold == {day("03-01"), day("03-03")}
+
+
+@pytest.mark.parametrize("at_first", ["without", "with"])
+def test_a_day_that_is_delivered_anew_decides_again_what_is_a_duplicate_of_later_days(
+    workshop: Workshop, at_first: str
+) -> None:
+    workshop.selects = STAR
+    workshop.source("orders", ORDERS, path="data/orders_{day}.csv", lateness=1)
+    again = "again,1,u1,p1,2024-03-02 10:00:00,1,1"
+    own = {on: f"{on},1,u1,p1,{day(on)} 10:00:00,1,1" for on in ("03-01", "03-02", "03-03", "03-04")}
+    second = {"without": orders(own["03-02"]), "with": orders(own["03-02"], again)}
+    for on, row in own.items():
+        workshop.deliver(f"orders_{day(on)}.csv", orders(row, *[again][: on == "03-03"]))
+    workshop.deliver(f"orders_{day('03-02')}.csv", second.pop(at_first))
+    assert workshop.run("03-01", "03-04").succeeded
+    workshop.deliver(f"orders_{day('03-02')}.csv", *second.values())
+    ran = workshop.run("03-02")
+    assert ran.succeeded, ran.message
+    mended = workshop.fingerprints()
+    assert workshop.rows("fact_sales", "order_id").count("again") == 1
+    workshop.start_over()
+    assert workshop.run("03-01", "03-04").succeeded
+    assert mended == workshop.fingerprints()

@@ -32,6 +32,7 @@ UNDER_WAY = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
+_DAY = dt.timedelta(days=1)
 # a run that was killed begins anew: what it had published and not released is undone, so it cannot go on half way
 _RETRIED_AS_A_WHOLE = {"dagster/retry_strategy": "ALL_STEPS"}
 
@@ -68,13 +69,23 @@ def weekly_tables(graph: Graph) -> tuple[str, ...]:
     return tuple(asset.name for asset in graph.tables if asset.contract.cadence == "weekly")
 
 
-def days_to_run(project: Project, delivered: Days) -> Days:
-    """Widen days of delivery by the days before them whose rows may come late.
+def days_to_run(project: Project, delivered: Days, covered: DaySet) -> Days:
+    """Widen days of delivery by the days before them whose rows may come late, and by those after them that ran before.
 
-    A run of delivery D computes D-N to D again, N the longest lateness, so that the order of runs does not matter.
+    A run of delivery D computes D-N to D again, N the longest lateness, so that the order of runs does not matter. Where
+    D was delivered anew, or after the days behind it, D to D+N are computed again, too: a row that came on both may be
+    a duplicate now, or none any more.
+
+    Args:
+        project: The project.
+        delivered: Days of delivery.
+        covered: The days that the newest release has.
     """
-    widened = delivered.widened(before=project.lateness)
-    return Days(max(widened.first, project.first_day), widened.last)
+    first, last = delivered.widened(before=project.lateness).first, delivered.last
+    latest = delivered.widened(after=project.lateness).last
+    while last < latest and last + _DAY in covered:
+        last += _DAY
+    return Days(max(first, project.first_day), last)
 
 
 def range_tags(days: Days) -> dict[str, str]:
@@ -154,13 +165,15 @@ def has_failed(instance: dg.DagsterInstance, days: Days) -> bool:
     return instance.get_runs_count(failed) > 0
 
 
-def in_pieces(instance: dg.DagsterInstance, project: Project, ranges: Iterable[Days]) -> Iterator[Days]:
+def in_pieces(
+    instance: dg.DagsterInstance, project: Project, ranges: Iterable[Days], covered: DaySet
+) -> Iterator[Days]:
     """Give ranges of days as they are, and day by day where a run of the whole range failed before.
 
     So a single bad day does not keep the others of its range from being caught up.
     """
     for days in ranges:
-        if len(days) > 1 and has_failed(instance, days_to_run(project, days)):
+        if len(days) > 1 and has_failed(instance, days_to_run(project, days, covered)):
             yield from (Days(day, day) for day in days)
         else:
             yield days

@@ -19,7 +19,7 @@ from analytics_assets.assets.catalog import resolve
 from analytics_assets.assets.drawing import drawable
 from analytics_assets.automation.behind import days_to_repeat
 from analytics_assets.automation.building import EXPORTS, RELEASE
-from analytics_assets.automation.jobs import DAILY, days_to_run, range_tags
+from analytics_assets.automation.jobs import DAILY, covered_days, days_to_run, range_tags
 from analytics_assets.automation.report import REPORT
 from analytics_assets.automation.runtime import Listener, StepReport, open_lake
 from analytics_assets.lake.days import Days
@@ -134,7 +134,8 @@ def run(
     Args:
         project: The project.
         settings: Where its tables and history are.
-        delivered: Days of delivery; the days before them whose rows may come late are computed too.
+        delivered: Days of delivery; the days before them whose rows may come late are computed too, and days after
+            them that they may change.
         select: Dagster's selection syntax, such as `fact_events+`; everything by default. The release is always made.
         listener: Is told of every table as it is finished.
         instance: Dagster's history; the one that the settings name by default.
@@ -148,7 +149,9 @@ def run(
         prepare_history(settings)
         with dg.DagsterInstance.get() as opened:
             return run(project, settings, delivered, select=select, listener=listener, instance=opened)
-    first = _run_once(project, settings, days_to_run(project, delivered), select, listener, instance)
+    with open_lake(settings, project.name) as lake:
+        covered = covered_days(resolve(project).contracts().values(), latest_release(lake))
+    first = _run_once(project, settings, days_to_run(project, delivered, covered), select, listener, instance)
     outcomes = [first]
     if first.success and "map_identity" in first.release.versions:
         with open_lake(settings, project.name) as lake:

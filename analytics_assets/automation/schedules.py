@@ -16,6 +16,7 @@ from analytics_assets.assets.catalog import Graph
 from analytics_assets.automation.jobs import (
     DAILY,
     WEEKLY,
+    covered_days,
     days_to_run,
     days_under_way,
     due_days,
@@ -64,13 +65,14 @@ def daily_schedule(
             return
         with open_lake(settings, project.name) as lake:
             release = latest_release(lake)
+        covered = covered_days(contracts, release)
         missing = missing_days(project, contracts, release, yesterday) - days_under_way(context.instance)
         ranges = due_days(missing, yesterday, project.daily.catch_up_days)
         if not ranges:
             yield dg.SkipReason(f"{yesterday} is released, or its run is under way")
         first = any(name not in release.versions for name in weekly)  # nothing of the weekly tables is there yet
-        for days in in_pieces(context.instance, project, ranges):
-            computed = days_to_run(project, days)
+        for days in in_pieces(context.instance, project, ranges, covered):
+            computed = days_to_run(project, days, covered)
             yield dg.RunRequest(
                 run_key=f"{context.scheduled_execution_time.isoformat()} {days}",
                 tags=range_tags(computed),

@@ -133,8 +133,8 @@ def new_files_sensor(graph: Graph, project: Project, settings: Settings) -> dg.S
             covered = covered_days(contracts, latest_release(lake))
         touched = touched_days(found, Asked.read(context.cursor), covered, Days(project.first_day, last))
         requests = [
-            _request(f"files {days} {_mark_of(touched.asked, days)}", days_to_run(project, days))
-            for days in in_pieces(context.instance, project, touched.days.ranges)
+            _request(f"files {days} {_mark_of(touched.asked, days)}", days_to_run(project, days, covered))
+            for days in in_pieces(context.instance, project, touched.days.ranges, covered)
         ]
         return dg.SensorResult(
             run_requests=requests,

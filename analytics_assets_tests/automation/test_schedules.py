@@ -224,4 +224,4 @@ def test_a_day_is_missing_until_every_table_kept_by_day_has_it(shop: Workshop) -
 
 def test_pieces_of_ranges_that_never_failed_are_whole(shop: Workshop) -> None:
     ranges = (days("03-01", "03-03"), days("03-05"))
-    assert tuple(in_pieces(shop.instance, shop.project, ranges)) == ranges
+    assert tuple(in_pieces(shop.instance, shop.project, ranges, DaySet())) == ranges
