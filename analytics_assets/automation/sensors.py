@@ -46,10 +46,13 @@ class Asked:
     Attributes:
         days: The mark of the files of each day.
         undated: The mark of the files without a day; None before anything was seen.
+        times: How often runs were asked for. It is part of a request's key, for Dagster drops a request whose key it
+            has seen: files may become again what they were once.
     """
 
     days: Mapping[dt.date, str] = field(default_factory=dict)
     undated: str | None = None
+    times: int = 0
 
     @classmethod
     def read(cls, cursor: str | None) -> Asked:
@@ -61,11 +64,12 @@ class Asked:
         if not cursor:
             return cls()
         told = json.loads(cursor)
-        return cls({dt.date.fromisoformat(day): mark for day, mark in told["days"].items()}, told["undated"])
+        return cls({dt.date.fromisoformat(day): mark for day, mark in told["days"].items()}, told["undated"], told.get("times", 0))
 
     def write(self) -> str:
         """Write it as a sensor's cursor."""
-        return json.dumps({"days": {str(day): mark for day, mark in self.days.items()}, "undated": self.undated})
+        days = {str(day): mark for day, mark in self.days.items()}
+        return json.dumps({"days": days, "undated": self.undated, "times": self.times})
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def touched_days(found: Delivered, asked: Asked, covered: DaySet, within: Days) 
     days = DaySet.of(ready)
     if asked.undated is not None and found.undated != asked.undated:
         days = days | (covered & within)
-    return Touched(days, Asked({**known, **ready}, found.undated), waiting)
+    return Touched(days, Asked({**known, **ready}, found.undated, asked.times + bool(days)), waiting)
 
 
 def new_files_sensor(graph: Graph, project: Project, settings: Settings) -> dg.SensorDefinition:
@@ -146,7 +150,7 @@ def new_files_sensor(graph: Graph, project: Project, settings: Settings) -> dg.S
 
 
 def _mark_of(asked: Asked, days: Days) -> str:
-    told = "".join(asked.days.get(day, "") for day in days) + (asked.undated or "")
+    told = "".join(asked.days.get(day, "") for day in days) + (asked.undated or "") + str(asked.times)
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 

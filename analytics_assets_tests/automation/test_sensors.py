@@ -116,6 +116,22 @@ def test_a_sensor_that_is_restarted_half_way_asks_with_the_same_key(shop: Worksh
     assert len(set(keys)) == 1
 
 
+def test_a_file_that_is_again_what_it_was_asks_with_a_key_of_its_own(shop: Workshop) -> None:
+    """Somebody moves the copy of a good file back, which keeps its size and its time."""
+    deliver(shop, "03-01")
+    sensor = build_definitions(shop.project, shop.settings).resolve_sensor_def("new_files")
+    path = shop.home / "data" / f"orders_{day('03-01')}.csv"
+    good, told = path.read_text(), path.stat()
+    cursor, keys = None, []
+    for content, at in ((good, told.st_mtime_ns), ("bad", 0), (good, told.st_mtime_ns)):
+        path.write_text(content)
+        os.utime(path, ns=(at, at))
+        tick = sensor.evaluate_tick(on_history(dg.build_sensor_context(cursor=cursor), shop.instance))
+        cursor = tick.cursor
+        keys += [request.run_key for request in tick.run_requests or ()]
+    assert len(keys) == len(set(keys)) == 3
+
+
 def test_files_of_today_and_of_strange_names_wait(shop: Workshop) -> None:
     deliver(shop, "03-01")
     today = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=2)
