@@ -91,8 +91,12 @@ def build_definitions(
             *([weekly_schedule(graph, project, settings)] if weekly_tables(graph) else []),
         ],
         sensors=[
-            *([new_files_sensor(graph, project, settings)] if any(s.path for s in project.sources.values()) else []),
-            late_rows_sensor(graph, project, settings),
+            *(
+                [new_files_sensor(graph, project, settings, keys)]
+                if any(s.path for s in project.sources.values())
+                else []
+            ),
+            late_rows_sensor(graph, project, settings, keys),
             dead_runs_sensor(project, settings),
             alert_sensor(graph, project, settings),
         ],

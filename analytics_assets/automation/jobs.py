@@ -69,6 +69,17 @@ def weekly_tables(graph: Graph) -> tuple[str, ...]:
     return tuple(asset.name for asset in graph.tables if asset.contract.cadence == "weekly")
 
 
+def daily_assets(graph: Graph, keys: Iterable[dg.AssetKey], release: Release) -> list[dg.AssetKey] | None:
+    """Return what a daily run computes that nobody asked for by hand: all but what is computed once a week.
+
+    None stands for everything: as long as something of the weekly tables is not there yet.
+    """
+    weekly = weekly_tables(graph)
+    if any(name not in release.versions for name in weekly):
+        return None
+    return [key for key in keys if key.to_user_string() not in weekly]
+
+
 def days_to_run(project: Project, delivered: Days, covered: DaySet) -> Days:
     """Widen days of delivery by the days before them whose rows may come late, and by those after them that ran before.
 

@@ -17,6 +17,7 @@ from analytics_assets.automation.jobs import (
     DAILY,
     WEEKLY,
     covered_days,
+    daily_assets,
     days_to_run,
     days_under_way,
     due_days,
@@ -47,8 +48,7 @@ def daily_schedule(
         keys: Every asset.
     """
     contracts = graph.contracts().values()
-    weekly = weekly_tables(graph)
-    chosen = [key for key in keys if key.to_user_string() not in weekly]
+    assets = list(keys)
 
     @dg.schedule(
         name=DAILY,
@@ -70,13 +70,13 @@ def daily_schedule(
         ranges = due_days(missing, yesterday, project.daily.catch_up_days)
         if not ranges:
             yield dg.SkipReason(f"{yesterday} is released, or its run is under way")
-        first = any(name not in release.versions for name in weekly)  # nothing of the weekly tables is there yet
+        chosen = daily_assets(graph, assets, release)
         for days in in_pieces(context.instance, project, ranges, covered):
             computed = days_to_run(project, days, covered)
             yield dg.RunRequest(
                 run_key=f"{context.scheduled_execution_time.isoformat()} {days}",
                 tags=range_tags(computed),
-                asset_selection=None if first else chosen,
+                asset_selection=chosen,
             )
 
     return tick

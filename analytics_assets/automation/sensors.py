@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from analytics_assets.automation.jobs import (
     DAILY,
     UNDER_WAY,
     covered_days,
+    daily_assets,
     days_of,
     days_to_run,
     in_pieces,
@@ -64,7 +65,11 @@ class Asked:
         if not cursor:
             return cls()
         told = json.loads(cursor)
-        return cls({dt.date.fromisoformat(day): mark for day, mark in told["days"].items()}, told["undated"], told.get("times", 0))
+        return cls(
+            {dt.date.fromisoformat(day): mark for day, mark in told["days"].items()},
+            told["undated"],
+            told.get("times", 0),
+        )
 
     def write(self) -> str:
         """Write it as a sensor's cursor."""
@@ -113,9 +118,19 @@ def touched_days(found: Delivered, asked: Asked, covered: DaySet, within: Days) 
     return Touched(days, Asked({**known, **ready}, found.undated, asked.times + bool(days)), waiting)
 
 
-def new_files_sensor(graph: Graph, project: Project, settings: Settings) -> dg.SensorDefinition:
-    """Ask for the days that new or changed files touch."""
+def new_files_sensor(
+    graph: Graph, project: Project, settings: Settings, keys: Iterable[dg.AssetKey]
+) -> dg.SensorDefinition:
+    """Ask for the days that new or changed files touch.
+
+    Args:
+        graph: The graph.
+        project: The project.
+        settings: Where its tables are, and whether the sensor begins as running.
+        keys: Every asset.
+    """
     contracts = graph.contracts().values()
+    assets = list(keys)
 
     @dg.sensor(
         name="new_files",
@@ -134,10 +149,11 @@ def new_files_sensor(graph: Graph, project: Project, settings: Settings) -> dg.S
         except SourceError as error:
             return dg.SensorResult(skip_reason=str(error))
         with open_lake(settings, project.name) as lake:
-            covered = covered_days(contracts, latest_release(lake))
+            release = latest_release(lake)
+        covered, chosen = covered_days(contracts, release), daily_assets(graph, assets, release)
         touched = touched_days(found, Asked.read(context.cursor), covered, Days(project.first_day, last))
         requests = [
-            _request(f"files {days} {_mark_of(touched.asked, days)}", days_to_run(project, days, covered))
+            _request(f"files {days} {_mark_of(touched.asked, days)}", days_to_run(project, days, covered), chosen)
             for days in in_pieces(context.instance, project, touched.days.ranges, covered)
         ]
         return dg.SensorResult(
@@ -162,12 +178,22 @@ def _waits(waiting: Mapping[dt.date, tuple[str, ...]]) -> str:
     return f"waiting on {', '.join(told)}{more}"
 
 
-def _request(key: str, days: Days) -> dg.RunRequest:
-    return dg.RunRequest(run_key=key, tags=range_tags(days))
+def _request(key: str, days: Days, chosen: list[dg.AssetKey] | None) -> dg.RunRequest:
+    return dg.RunRequest(run_key=key, tags=range_tags(days), asset_selection=chosen)
 
 
-def late_rows_sensor(graph: Graph, project: Project, settings: Settings) -> dg.SensorDefinition:
-    """Ask again for released days of which rows came since, or whose visitors became known."""
+def late_rows_sensor(
+    graph: Graph, project: Project, settings: Settings, keys: Iterable[dg.AssetKey]
+) -> dg.SensorDefinition:
+    """Ask again for released days of which rows came since, or whose visitors became known.
+
+    Args:
+        graph: The graph.
+        project: The project.
+        settings: Where its tables are, and whether the sensor begins as running.
+        keys: Every asset.
+    """
+    assets = list(keys)
 
     @dg.sensor(
         name="late_rows",
@@ -187,7 +213,10 @@ def late_rows_sensor(graph: Graph, project: Project, settings: Settings) -> dg.S
         new = behind - DaySet.read(asked)
         left = f"; still behind after they ran again: {behind & DaySet.read(asked)}" if len(new) < len(behind) else ""
         return dg.SensorResult(
-            run_requests=[_request(f"late {days} of release {release.number}", days) for days in new.ranges],
+            run_requests=[
+                _request(f"late {days} of release {release.number}", days, daily_assets(graph, assets, release))
+                for days in new.ranges
+            ],
             skip_reason=None if new else f"release {release.number} has every row that was delivered{left}",
             cursor=f"{release.number} {behind}",
         )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from analytics_assets.assets.catalog import resolve
 from analytics_assets.automation.behind import days_behind
-from analytics_assets.automation.jobs import DAILY, days_of, range_tags
+from analytics_assets.automation.jobs import DAILY, days_of, range_tags, weekly_tables
 from analytics_assets.automation.runtime import open_lake
 from analytics_assets.automation.sensors import Asked, bury_dead_runs, touched_days
 from analytics_assets.definitions import build_definitions
@@ -130,6 +130,28 @@ def test_a_file_that_is_again_what_it_was_asks_with_a_key_of_its_own(shop: Works
         cursor = tick.cursor
         keys += [request.run_key for request in tick.run_requests or ()]
     assert len(keys) == len(set(keys)) == 3
+
+
+def test_a_sensor_leaves_out_what_is_computed_once_a_week_when_that_is_there(shop: Workshop) -> None:
+    deliver(shop, "03-01")
+    graph = resolve(shop.project)
+    weekly = set(weekly_tables(graph))
+    assert weekly
+    definitions = build_definitions(shop.project, shop.settings)
+    context = dg.build_sensor_context(repository_def=definitions.get_repository_def())
+
+    def chosen() -> set[str]:
+        (request,) = (
+            definitions.resolve_sensor_def("new_files").evaluate_tick(on_history(context, shop.instance)).run_requests
+            or ()
+        )
+        return {key.to_user_string() for key in request.asset_selection or ()}
+
+    assert not chosen()
+    with open_lake(shop.settings, "workshop") as lake:
+        commit_release(lake, "by hand", {name: Computed(1) for name in weekly}, NOON)
+    assert not chosen() & weekly
+    assert {"raw_order_lines", "fact_sales", "release", "exports"} <= chosen()
 
 
 def test_files_of_today_and_of_strange_names_wait(shop: Workshop) -> None:
