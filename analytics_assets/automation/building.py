@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 
 from analytics_assets.assets.catalog import Graph, Setting, TableAsset
 from analytics_assets.assets.people import forgotten
@@ -76,10 +77,24 @@ def told_to_people() -> Iterator[None]:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
+def refuse_the_rest_of_a_run(context: dg.AssetExecutionContext) -> None:
+    """Fail a run that was to go on where another one failed: what that one published and never released is undone.
+
+    Its tables would be made of what was there before, and be released as if they were of these days.
+    """
+    if any(context.run.tags.get(tag) == "true" for tag in (RESUME_RETRY_TAG, ASSET_RESUME_RETRY_TAG)):
+        raise dg.Failure(
+            description="a run cannot go on where another one failed, for what that one published is undone: choose "
+            "Re-execute all in the UI, or compute its days again by analytics-assets backfill FROM TO",
+            allow_retries=False,
+        )
+
+
 class Step:
     """Take one table through stage, audit and publish, and report on it."""
 
     def __init__(self, context: dg.AssetExecutionContext, contract: Contract) -> None:
+        refuse_the_rest_of_a_run(context)
         self.context = context
         self.contract = contract
         self.key = dg.AssetKey(contract.table)
@@ -424,6 +439,7 @@ def release_definition(graph: Graph, project: Project) -> dg.AssetsDefinition:
         required_resource_keys={RUNTIME},
     )
     def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        refuse_the_rest_of_a_run(context)
         runtime: Runtime = getattr(context.resources, RUNTIME)
         with told_to_people():
             release = commit_release(runtime.lake, runtime.run_id, runtime.written, dt.datetime.now(dt.UTC))

@@ -298,3 +298,21 @@ def test_a_run_whose_process_is_gone_is_called_failed_and_one_that_lives_is_not(
     assert found == {dead: "FAILURE", alive: "STARTED", waiting: "STARTED"}
     assert bury_dead_runs(shop.instance, shop.settings, shop.project) == ()
     living.communicate("")
+
+
+@pytest.mark.parametrize("tag", ["dagster/is_resume_retry", "dagster/is_asset_resume_retry"])
+def test_a_run_that_would_go_on_where_another_failed_releases_nothing(shop: Workshop, tag: str) -> None:
+    """What the failed run published is undone before: the rest of its tables would be made of what was there before."""
+    deliver(shop, "03-01")
+    job = build_definitions(shop.project, shop.settings).resolve_job_def(DAILY)
+    ran = job.execute_in_process(
+        instance=shop.instance,
+        raise_on_error=False,
+        tags=range_tags(Days(day("03-01"), day("03-01"))) | {tag: "true"},
+        asset_selection=[dg.AssetKey(name) for name in ("fact_sales", "release")],
+    )
+    assert not ran.success
+    told = [event.step_failure_data.user_failure_data for event in ran.all_events if event.is_step_failure]
+    assert told
+    assert all(failure and "Re-execute all" in failure.description for failure in told)
+    assert shop.release().number == 0
