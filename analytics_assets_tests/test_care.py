@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -23,6 +24,7 @@ from analytics_assets.automation.care import go_back, held, tidy
 from analytics_assets.automation.forgetting import Receipt, compute_marts, find, forget, stale_marts
 from analytics_assets.automation.history import STAND_IN, scrub
 from analytics_assets.automation.jobs import missing_days
+from analytics_assets.automation.running import open_history
 from analytics_assets.automation.runtime import open_lake
 from analytics_assets.cli import main
 from analytics_assets.lake.errors import LakeError
@@ -446,3 +448,18 @@ def test_a_deletion_that_is_killed_leaves_a_readable_lake_and_is_ended_by_the_ne
             assert {row["release"] for row in receipts(lake)} == {release}, where
             assert len({row["deleted_at"] for row in receipts(lake)}) == 1, where
     assert killed
+
+
+def test_a_bucket_is_left_alone_beside_a_run_wherever_the_history_is(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(workshop)
+    monkeypatch.setenv("DAGSTER_HOME", "set, so that it is restored in the end")
+    monkeypatch.delenv("DAGSTER_HOME")  # as on a machine where the history is in .dagster_home
+    monkeypatch.chdir(workshop.folder)
+    settings = workshop.settings.model_copy(update={"lake": "s3://no-bucket/lake"})
+    with open_history(settings) as instance:
+        run = instance.add_run(dg.DagsterRun("daily", status=dg.DagsterRunStatus.STARTED))
+    monkeypatch.delenv("DAGSTER_HOME")
+    with pytest.raises(LakeError, match=rf"run {run.run_id} is under way.*vacuum"):
+        tidy(workshop.project, settings, print)

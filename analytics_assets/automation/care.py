@@ -35,21 +35,21 @@ def held(project: Project, settings: Settings, what: str, tell: Tell) -> Iterato
     A bucket has no lock, so there nothing is done while a run is under way.
     """
     if "://" in settings.lake_root(project.name):
-        _refuse_beside_a_run(what)
+        _refuse_beside_a_run(settings, what)
     with open_lake(settings, project.name) as lake:
         known = {*resolve(project).contracts(), *latest_release(lake).versions}
     with open_runtime(settings, project.name, sorted(known), f"{what}-{uuid.uuid4().hex[:12]}", tell) as runtime:
         yield runtime
 
 
-def _refuse_beside_a_run(what: str) -> None:
-    import os
-
+def _refuse_beside_a_run(settings: Settings, what: str) -> None:
     import dagster as dg
 
-    if not os.environ.get("DAGSTER_HOME"):
+    from analytics_assets.automation.running import INSTANCE_FILE, open_history
+
+    if not (settings.history / INSTANCE_FILE).exists():
         return
-    with dg.DagsterInstance.get() as instance:
+    with open_history(settings) as instance:
         active = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)), limit=1)
     if active:
         raise LakeError(

@@ -83,9 +83,9 @@ def daily_assets(graph: Graph, keys: Iterable[dg.AssetKey], release: Release) ->
 def days_to_run(project: Project, delivered: Days, covered: DaySet) -> Days:
     """Widen days of delivery by the days before them whose rows may come late, and by those after them that ran before.
 
-    A run of delivery D computes D-N to D again, N the longest lateness, so that the order of runs does not matter. Where
-    D was delivered anew, or after the days behind it, D to D+N are computed again, too: a row that came on both may be
-    a duplicate now, or none any more.
+    A run of delivery D computes D-N to D again, N the longest lateness, so that the order of runs does not matter.
+    Where D was delivered anew, or after the days behind it, D to D+N are computed again, too: a row that came on both
+    may be a duplicate now, or none any more.
 
     Args:
         project: The project.
