@@ -57,6 +57,17 @@ def test_a_missing_day_fails_the_run_and_is_named(workshop: Workshop) -> None:
     assert ran.release == 0
 
 
+def test_a_day_whose_file_was_taken_away_is_told_before_it_is_missed(workshop: Workshop) -> None:
+    workshop.selects = STAR
+    workshop.source("orders", ORDERS, optional=True, path="data/orders_{day}.csv", lateness=1)
+    for on in ("2024-03-01", "2024-03-02", "2024-03-03"):
+        workshop.deliver(f"orders_{on}.csv", orders(f"o{on},1,u1,p,{on} 10:00:00,1,9.99"))
+    assert "loses" not in workshop.run("03-01", "03-02").warnings("raw_order_lines")
+    (workshop.home / "data" / "orders_2024-03-02.csv").unlink()
+    ran = workshop.run("03-03")
+    assert "no day loses all the rows that it had: broken by 1 row, on 2024-03-02" in ran.warnings("raw_order_lines")
+
+
 def test_a_missing_file_that_is_optional_gives_no_rows_and_a_warning(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, optional=True)
     ran = workshop.run()

@@ -368,6 +368,12 @@ def _land_table(
         if landing.empty_files:
             shown = ", ".join(landing.empty_files[:5])
             findings.append(Finding("volume", f"no file is empty ({shown})", "warning", len(landing.empty_files)))
+    if contract.day:
+        # a file that was archived takes its rows along: they are gone from the tables, and somebody has to know
+        before = step.runtime.lake.rows_by_day(contract.table)
+        emptied = tuple(day for day in days if before.get(day) and not audit.rows_by_day.get(day))
+        lost = sum(before[day] for day in emptied)
+        findings.append(Finding("volume", "no day loses all the rows that it had", "warning", lost, days=emptied))
     filtered: dict[str, int] = {}
     for landing in feeding:
         for condition, count in landing.filtered.items():

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _WEEK = dt.timedelta(days=8)
 _SHOWN = 5
+_LOOKED_AT = 100
+"""Runs that are looked at for those that failed."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ def troubles(
         *lost,
         *_dead(lake.root, instance),
         *_missing(project, state),
+        *_failed(instance, state.missing),
         *(() if lost else _behind(lake, state.release, graph, state.missing)),
         *_never_or_stale(graph, state.release, now),
         *_unreleased(lake, graph, state.release),
@@ -248,6 +251,24 @@ def _missing(project: Project, state: State) -> Iterator[Trouble]:
             f"{len(state.missing)} days of {project.name} are not there{begun}",
             f"analytics-assets backfill {first} {last} --missing",
             _some(map(str, state.missing.ranges)),
+        )
+
+
+def _failed(instance: dg.DagsterInstance, missing: DaySet) -> Iterator[Trouble]:
+    """Tell of runs that failed on released days, which show what they did before; no later run of them succeeded."""
+    done, again = DaySet(), DaySet()
+    for run in instance.get_runs(dg.RunsFilter(job_name=DAILY), limit=_LOOKED_AT):
+        days = days_of(run.tags)
+        if days is None:
+            continue
+        if run.status == dg.DagsterRunStatus.SUCCESS:
+            done = done | days
+        elif run.status == dg.DagsterRunStatus.FAILURE:
+            again = again | (DaySet((days,)) - done)
+    for days in (again - missing).ranges:
+        yield Trouble(
+            f"the last run of {days} failed: readers see what these days held before",
+            f"analytics-assets backfill {days.first} {days.last}",
         )
 
 

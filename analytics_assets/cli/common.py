@@ -59,7 +59,9 @@ def load(folder: Path | None) -> tuple[Project, Settings]:
         sys.exit(FAILED)
 
 
-def days_between(project: Project, first: dt.datetime | None, last: dt.datetime | None) -> Days:
+def days_between(
+    project: Project, first: dt.datetime | None, last: dt.datetime | None, names: tuple[str, str] = ("--from", "--to")
+) -> Days:
     """Return the days that were asked for; like a schedule, this reads the clock where no last day is given."""
     from analytics_assets.lake.days import Days
 
@@ -69,15 +71,15 @@ def days_between(project: Project, first: dt.datetime | None, last: dt.datetime 
     latest = project.last_day or dt.datetime.now(ZoneInfo(project.time_zone)).date()
     if begin < project.first_day:
         raise click.BadParameter(
-            f"{begin} lies before the project's first day {project.first_day}", param_hint="--from"
+            f"{begin} lies before the project's first day {project.first_day}", param_hint=names[0]
         )
     if end > latest:
         raise click.BadParameter(
             f"{end} lies after {'the last day of the project' if project.last_day else 'today'}, {latest}",
-            param_hint="--to",
+            param_hint=names[1],
         )
     if end < begin:
-        raise click.BadParameter(f"{end} lies before the first day {begin}", param_hint="--to")
+        raise click.BadParameter(f"{end} lies before the first day {begin}", param_hint=names[1])
     return Days(begin, end)
 
 

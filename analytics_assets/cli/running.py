@@ -88,7 +88,7 @@ def backfill(folder: Path | None, first: dt.datetime, last: dt.datetime, *, miss
     What was released stays when it is stopped; with --missing the same command goes on where it ended.
     """
     project, settings = load(folder)
-    wanted = days_between(project, first, last)
+    wanted = days_between(project, first, last, ("FROM", "TO"))
     from analytics_assets import console
     from analytics_assets.assets.catalog import resolve
     from analytics_assets.automation.jobs import covered_days, pieces

@@ -230,6 +230,15 @@ class Lake:
         days = [file.day for file in table.files if file.day is not None]
         return Extent(sum(file.rows for file in table.files), min(days, default=None), max(days, default=None))
 
+    def rows_by_day(self, name: str) -> dict[dt.date, int]:
+        """Return how many rows a table kept by day has of each day, without reading it."""
+        table = self._snapshot(name, None)
+        counted: dict[dt.date, int] = {}
+        for file in table.files if table else ():
+            if file.day is not None:
+                counted[file.day] = counted.get(file.day, 0) + file.rows
+        return counted
+
     def read(self, contract: Contract, days: Days | None = None, version: int | None = None) -> Table:
         """Read a table, or some days of it; a table that does not exist yet has no rows."""
         import ibis

@@ -96,13 +96,26 @@ def test_what_a_killed_run_left_is_told_and_cleared_away(shop: Workshop, tmp_pat
     assert "analytics-assets doctor --mend" not in found(shop)
 
 
+def test_a_released_day_whose_last_run_failed_is_told_until_one_succeeds(shop: Workshop) -> None:
+    good = (shop.home / "data" / "orders.csv").read_text()
+    shop.deliver("orders.csv", good.replace("quantity", "pieces"))
+    assert not shop.run("03-02").succeeded
+    assert "analytics-assets backfill 2024-03-02 2024-03-02" in found(shop)
+    shop.deliver("orders.csv", good)
+    assert shop.run("03-02").succeeded
+    assert "analytics-assets backfill 2024-03-02 2024-03-02" not in found(shop)
+
+
 def test_files_of_the_release_that_are_gone_come_first(shop: Workshop) -> None:
     gone = sorted((shop.lake / "fact_sales").glob("day=*/*.parquet"))
     for file in gone:
         file.rename(file.with_suffix(".kept"))
     try:
         first, *_ = found(shop).values()
-        assert (first.what, first.details) == ("files of release 2 are gone, of 1 tables", ("fact_sales",))
+        assert (first.what, first.details) == (
+            f"files of release {state(shop).release.number} are gone, of 1 tables",
+            ("fact_sales",),
+        )
     finally:
         for file in gone:
             file.with_suffix(".kept").rename(file)
