@@ -243,7 +243,7 @@ def dead_runs_sensor(project: Project, settings: Settings) -> dg.SensorDefinitio
 def bury_dead_runs(instance: dg.DagsterInstance, settings: Settings, project: Project) -> tuple[str, ...]:
     """Call the runs failed that have begun, and whose process is gone; return their ids."""
     root = settings.lake_root(project.name)
-    begun = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY[2:])))
+    begun = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))
     dead = [run for run in begun if is_alive(root, run.run_id) is False]
     for run in dead:
         days = days_of(run.tags)

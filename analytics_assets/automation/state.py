@@ -233,7 +233,7 @@ def _lost_files(lake: Lake, release: Release) -> Iterator[Trouble]:
 
 
 def _dead(root: str, instance: dg.DagsterInstance) -> Iterator[Trouble]:
-    begun = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY[2:])))
+    begun = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))
     dead = {run.run_id for run in begun if is_alive(root, run.run_id) is False} | dead_runs(root).keys()
     if dead:
         yield Trouble(

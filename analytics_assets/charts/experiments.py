@@ -142,8 +142,11 @@ def limits(
 
     >>> limits([-1.0, -2.0], [1.0, 3.0])
     (-2.0, 3.0)
+    >>> limits([math.nan], [math.nan])
+    (-1.0, 1.0)
     """
-    reach = sorted(max(abs(low), abs(high)) for low, high in zip(lows, highs, strict=True))
+    lows, highs, always = ([end for end in ends if math.isfinite(end)] for ends in (lows, highs, always))
+    reach = sorted(max(abs(low), abs(high)) for low, high in zip(lows, highs, strict=False))
     limit = most * reach[len(reach) // 2] if reach else 1.0
     ends = [end for end in (*lows, *highs, *always, 0.0) if abs(end) <= limit or end in always]
     if any(low < -limit for low in lows):
