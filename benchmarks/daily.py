@@ -49,7 +49,7 @@ def history(folder: str, days: int) -> dict[str, float]:
 
 
 def daily(folder: str, days: int) -> dict[str, float]:
-    """Run the last day again, as the schedule asks: with the days from which rows may come late, without weekly tables."""
+    """Run the last day again, as the schedule asks: with the days whose rows may come late, without weekly tables."""
     import analytics_assets.definitions  # noqa: F401 - imports are no part of the run
     from analytics_assets.assets.catalog import resolve
     from analytics_assets.automation.jobs import weekly_tables
