@@ -6,10 +6,11 @@ import datetime as dt
 import random
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -35,6 +36,8 @@ MONTH = Days(dt.date(2024, 3, 2), dt.date(2024, 3, 31))
 KILLED, BAD, LATE, FULL, TWICE = "killed", "bad file", "late file", "full disk", "run twice"
 FAULTS = (KILLED, BAD, LATE, FULL, TWICE)
 SIZE = "64m"
+LOOKS = ((6, 20), (6, 21), (9, 30), (23, 0))
+"""When the sensor of alerts looks: after the run, again, after the deadline, and late."""
 
 
 def text(day: dt.date) -> str:
@@ -53,7 +56,7 @@ class Month:
     receiver: HttpReceiver
     chance: random.Random
     happened: list[tuple[dt.date, str]] = field(default_factory=list)
-    accepted: list[str] = field(default_factory=list)
+    accepted: list[dict[str, Any]] = field(default_factory=list)
     heard: int = 0
 
     def __post_init__(self) -> None:
@@ -112,16 +115,16 @@ class Month:
         if fault == TWICE or processes[0].returncode < 0:
             self.happened.append((days.last, fault))
 
-    def tell(self, today: dt.date, *, deaf: bool) -> None:
+    def tell(self, today: dt.date, *, deaf: bool = False, looks: Sequence[tuple[int, int]] = LOOKS) -> None:
         """Let the sensor of alerts look a few times on a day; in the morning the webhook may not answer."""
         project = self.workshop.project
-        for hour, minute in ((6, 20), (6, 21), (9, 30), (23, 0)):
+        for hour, minute in looks:
             self.receiver.behaves = 503 if deaf and hour == 6 else 200
             now = dt.datetime.combine(today, dt.time(hour, minute), ZONE)
             Tick(self.workshop.instance, self.graph, project, self.workshop.settings, clock=lambda: now).run()  # noqa: B023
             new, self.heard = self.receiver.got[self.heard :], len(self.receiver.got)
             if self.receiver.behaves == 200:
-                self.accepted += [f"{posted.document['change']} {posted.document['problem']}" for posted in new]
+                self.accepted += [posted.document for posted in new]
 
 
 @contextmanager
@@ -196,9 +199,8 @@ def test_thirty_mornings_with_faults(tmp_path: Path, lake: Path, monkeypatch: py
             month.morning(today, fault)
             month.tell(today, deaf=fault in {BAD, KILLED})
             month.deliver(day)  # whoever delivers has mended it since
-        last = MONTH.last + dt.timedelta(days=2)
-        month.morning(last, "")
-        month.tell(last, deaf=False)
+        month.morning(MONTH.last + dt.timedelta(days=1), "")  # what the last fault left is made good
+        month.tell(MONTH.last + dt.timedelta(days=2), looks=LOOKS[:2])
         with open_lake(workshop.settings, "workshop") as opened:
             release = latest_release(opened)
             contracts = resolve(workshop.project).contracts().values()
@@ -220,10 +222,13 @@ def test_thirty_mornings_with_faults(tmp_path: Path, lake: Path, monkeypatch: py
     )  # a process may end before it is killed
     for day, fault in month.happened:
         assert fault == TWICE or ended[day, "FAILURE"], (seed, day, fault, ended)
-    assert max(Counter(month.accepted).values()) == 1, (seed, month.accepted)
-    told = [line.split(" ", 1) for line in month.accepted]
-    opened = {problem for change, problem in told if change == "opened"}
-    assert opened == {problem for change, problem in told if change == "recovered"}, (seed, month.accepted)
+    assert max(Counter(document["id"] for document in month.accepted).values()) == 1, "no message comes twice"
+    told = Counter((document["change"], document["problem"]) for document in month.accepted)
+    opened = {problem: count for (change, problem), count in told.items() if change == "opened"}
+    assert opened == {problem: count for (change, problem), count in told.items() if change == "recovered"}, (
+        seed,
+        told,
+    )
     failed_days = {day for day, fault in month.happened if fault != TWICE}
     assert {day for day in failed_days if any(str(day) in problem for problem in opened)} == failed_days, (seed, opened)
     receiver.close()
