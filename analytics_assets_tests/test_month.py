@@ -112,7 +112,8 @@ class Month:
             process.kill()
         for process in processes:
             process.communicate(timeout=600)
-        if fault == TWICE or processes[0].returncode < 0:
+        # a process that was killed after its run had ended was killed too late
+        if bury_dead_runs(self.workshop.instance, self.workshop.settings, self.workshop.project) or fault == TWICE:
             self.happened.append((days.last, fault))
 
     def tell(self, today: dt.date, *, deaf: bool = False, looks: Sequence[tuple[int, int]] = LOOKS) -> None:
