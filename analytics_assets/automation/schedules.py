@@ -59,10 +59,8 @@ def daily_schedule(
         description=f"Run yesterday at {project.daily.at:%H:%M} {project.time_zone}, after days that were missed.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Asked:
-        yesterday = _yesterday(context, project)
-        if project.last_day is not None and yesterday > project.last_day:
-            yield dg.SkipReason(f"{project.name} ended on {project.last_day}")
-            return
+        # of data that has ended, the last day is tried again until it is there
+        yesterday = min(_yesterday(context, project), project.last_day or dt.date.max)
         with open_lake(settings, project.name) as lake:
             release = latest_release(lake)
         covered = covered_days(contracts, release)

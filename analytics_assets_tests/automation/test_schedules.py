@@ -136,9 +136,12 @@ def test_a_range_that_failed_is_asked_for_day_by_day_so_that_one_bad_day_holds_u
     assert asked(tick(shop, DAILY, MORNING)) == ["2024-03-02", "2024-03-03", "2024-03-04", "2024-03-05"]
 
 
-def test_a_project_that_has_ended_asks_for_nothing(shop: Workshop) -> None:
+def test_a_project_that_has_ended_asks_for_its_last_day_until_it_is_there(shop: Workshop) -> None:
     shop.declare(last_day=day("03-04"))
-    assert tick(shop, DAILY, MORNING) == "workshop ended on 2024-03-04"
+    release(shop, days("03-01", "03-03"), MORNING)
+    assert asked(tick(shop, DAILY, MORNING)) == ["2024-03-04"]
+    release(shop, days("03-04"), MORNING)
+    assert tick(shop, DAILY, MORNING) == "2024-03-04 is released, or its run is under way"
 
 
 def test_yesterday_is_that_of_the_reporting_time_zone(shop: Workshop) -> None:
