@@ -53,5 +53,5 @@ clean: ## Remove the environment, the tables and the history.
 .venv/.dev: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing, once ..."
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ui,s3,dev]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ui,s3,postgres,dev]'
 	@touch $@ .venv/.run

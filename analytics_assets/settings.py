@@ -9,14 +9,19 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+SECRETS = "ANALYTICS_SECRETS"
+"""The variable that names the folder of secrets: a file each, called as the variable that it stands for."""
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 class Settings(BaseSettings):
     """Hold the settings of one machine.
+
+    A setting is an environment variable, or a file of the same name in the folder of secrets (`/run/secrets`, or the
+    one that ANALYTICS_SECRETS names), as Docker and Kubernetes hand secrets over. The variable comes first.
 
     >>> Settings(memory="2GB").memory
     '2GB'
@@ -52,11 +57,43 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, ge=0, description="days after which a vacuum forgets releases; the newest three are always kept"
     )
+    warehouse_url: SecretStr | None = Field(
+        None,
+        description="the Postgres database that tables are served from, postgresql://USER:PASSWORD@HOST:5432/DATABASE; "
+        "none by default",
+    )
+    warehouse_password: SecretStr | None = Field(
+        None, description="the password as it is, instead of one that is percent-encoded in the URL"
+    )
+    warehouse_schema: str = Field(
+        "analytics", min_length=1, max_length=63, description="the schema that tables are served in"
+    )
+    warehouse_reader: str = Field(
+        "analytics_reader", min_length=1, max_length=63, description="the role that may read what is served"
+    )
+    warehouse_seconds: int = Field(
+        300, ge=1, description="seconds without an answer after which the warehouse counts as hanging"
+    )
     dagster_home: Path | None = Field(
         None,
         validation_alias=AliasChoices("DAGSTER_HOME"),
         description="Dagster's history; .dagster_home here by default",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then variables, then the files of the folder of secrets."""
+        del dotenv_settings, file_secret_settings
+        folder = _secrets_folder()
+        files = [SecretsSettingsSource(settings_cls, folder)] if folder.is_dir() else []
+        return (init_settings, env_settings, *files)
 
     @property
     def history(self) -> Path:
@@ -92,12 +129,18 @@ class Settings(BaseSettings):
         Name the region in `AWS_DEFAULT_REGION`, which every client reads. An endpoint without TLS also wants
         `AWS_ALLOW_HTTP=true`.
         """
-        return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        return {name: value for name, value in self.environment.items() if name.startswith("AWS_")}
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables that a project's paths may name."""
-        return os.environ
+        """The variables that a project's files may name, and the secrets that are handed over as files."""
+        folder = _secrets_folder()
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return {file.name.upper(): file.read_text().strip() for file in found if file.is_file()} | dict(os.environ)
+
+
+def _secrets_folder() -> Path:
+    return Path(os.environ.get(SECRETS, "/run/secrets"))
 
 
 def _machine_memory() -> int:

@@ -25,6 +25,7 @@ from analytics_assets.lake.releases import Release, latest_release
 from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import Project
 from analytics_assets.settings import Settings
+from analytics_assets_tests.postgres import database, postgres_server
 
 ORDER_COLUMNS = ("order_id", "line", "user_id", "product_id", "ordered_at", "quantity", "unit_price")
 ORDERS: dict[str, Any] = {
@@ -34,6 +35,8 @@ ORDERS: dict[str, Any] = {
 }
 """A source of order lines whose columns are called as ours are."""
 MEMORY = "500MB"
+FIXTURES = (database, postgres_server)
+"""Those of other modules, for every test."""
 
 
 def on_history(context: Any, instance: dg.DagsterInstance) -> Any:

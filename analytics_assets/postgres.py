@@ -1,0 +1,196 @@
+"""Speaking to a Postgres server: where it is, connections that end when it does not answer, and its errors in words.
+
+Belongs here: what reading from Postgres (`sources`) and serving from it (`outlets`) share. Does not belong here: what
+is asked of a server, and what a failure means to a run (`automation`).
+
+A password never stands in a message: a `Database` shows where it leads and as whom, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql.dbapi import Connection
+
+_SCHEMES = {"postgres", "postgresql"}
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]*)$")
+_CONNECT_SECONDS = 10
+_PASSING = ("08", "40", "53", "57", "58", "55P03")
+"""SQLSTATE classes of what may be over in a moment: connection, conflict, resources, operator, system, lock."""
+_ENCODE = "percent-encode what is special in it (@ as %40, / as %2F, # as %23, % as %25)"
+
+
+class PostgresError(Exception):
+    """A Postgres server refused or failed; the message says which, why and what to do.
+
+    Attributes:
+        passing: Whether trying again a little later may help.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+@dataclass(frozen=True)
+class Database:
+    """Say where a database is, and as whom to enter it.
+
+    >>> str(Database.read("postgresql://bi:p%40ss@db.example.com/shop", "ANALYTICS_WAREHOUSE_URL"))
+    'bi at db.example.com:5432/shop'
+    """
+
+    host: str
+    port: str
+    name: str
+    user: str
+    password: str = field(repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, url: str, told_by: str, password: str | None = None) -> Database:
+        """Read a URL `postgresql://user:password@host:port/database?sslmode=require`, whatever the password is.
+
+        Args:
+            url: The URL; what is special in its parts is percent-encoded.
+            told_by: The setting that holds it, for messages.
+            password: The password as it is, which then stands apart and need not be encoded.
+
+        Raises:
+            PostgresError: Where it cannot be read; the message does not repeat it.
+        """
+        scheme, separator, rest = url.strip().partition("://")
+        if not separator or scheme not in _SCHEMES:
+            raise PostgresError(f"{told_by} is no URL of Postgres: write postgresql://USER:PASSWORD@HOST:5432/DATABASE")
+        place, _, query = rest.partition("?")
+        user_info, at, address = place.rpartition("@")
+        hosts, _, name = address.partition("/")
+        user, _, secret = user_info.partition(":")
+        host, _, port = hosts.rpartition(":") if re.search(r":\d*$", hosts) else (hosts, "", "")
+        parameters = dict(parse_qsl(query))
+        odd = (at and "/" in user_info) or "@" in user_info + query or "#" in place or not _HOST.match(host)
+        if odd or _BAD_PERCENT.search(place) or "\ufffd" in unquote(place):
+            raise PostgresError(
+                f"{told_by} cannot be read as a URL: if its password has special characters, {_ENCODE}, or give the "
+                "password apart, as it is"
+            )
+        return cls(
+            host=unquote(host).strip("[]") or parameters.get("host", "localhost"),
+            port=port or parameters.get("port", "5432"),
+            name=unquote(name) or parameters.get("dbname", "") or unquote(user) or "postgres",
+            user=unquote(user) or parameters.get("user", "postgres"),
+            password=password if password is not None else unquote(secret) or parameters.get("password", ""),
+            parameters={k: v for k, v in parameters.items() if k not in {"host", "port", "dbname", "user", "password"}},
+        )
+
+    def url(self, **parameters: str) -> str:
+        """Return the URL that libpq reads, with everything special in it encoded. It holds the password."""
+        user = quote(self.user, safe="") + (f":{quote(self.password, safe='')}" if self.password else "")
+        asked = {"host": self.host, "port": self.port, **self.parameters, **parameters}
+        return f"postgresql://{user}@/{quote(self.name, safe='')}?{urlencode(asked, quote_via=quote)}"
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.host}:{self.port}/{self.name}"
+
+
+def quoted(name: str) -> str:
+    """Return a name as an identifier of SQL, whatever characters it has.
+
+    >>> quoted('the "best" schema')
+    '"the ""best"" schema"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as a literal of SQL.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return (" E" if "\\" in text else "") + "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+@contextmanager
+def connected(database: Database, **session: str) -> Iterator[Connection]:
+    """Open a connection; nothing is committed unless it is asked to.
+
+    Args:
+        database: Where.
+        session: Settings of the session, such as `statement_timeout="60s"`.
+
+    Raises:
+        PostgresError: Where the server cannot be reached, refuses, or fails at anything done in the block.
+    """
+    try:
+        from adbc_driver_manager import Error
+        from adbc_driver_postgresql import dbapi
+    except ImportError as error:
+        needed = "Postgres needs more packages: run pip install 'analytics-assets[postgres]'"
+        raise PostgresError(needed) from error
+
+    options = {"TimeZone": "UTC", "DateStyle": "ISO", "extra_float_digits": "1", **session}
+    given = " ".join(f"-c {name}={_escaped(value)}" for name, value in options.items())
+    timeout = database.parameters.get("connect_timeout", str(_CONNECT_SECONDS))
+    url = database.url(
+        connect_timeout=timeout,
+        application_name="analytics_assets",
+        options=f"{database.parameters.get('options', '')} {given}".strip(),
+    )
+    try:
+        with dbapi.connect(url) as connection:
+            yield connection
+    except Error as error:
+        raise in_words(error, database) from error
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+def in_words(error: Exception, database: Database) -> PostgresError:
+    """Say in words what a server, or the way to it, said."""
+    state = getattr(error, "sqlstate", None) or ""
+    said = _first_line(error)
+    where = f"Postgres ({database})"
+    match state[:5]:
+        case "28P01" | "28000":
+            message = f"{where} refuses the password or the user. Check both, and pg_hba.conf of the server."
+        case "3D000":
+            message = f"{where} has no database {database.name}. Make it, or name another one."
+        case "42501":
+            message = f"{where} does not let {database.user} do this: {said}. Grant it the right."
+        case "57014":
+            message = f"{where} took longer than it may: {said}."
+        case "53100":
+            message = f"{where} has no space left on its disk: {said}. Make room there, then run again."
+        case "53300":
+            message = f"{where} has no connection left: {said}."
+        case _ if _is_refused(said):
+            message = f"{where} refuses the password or the user: {said}. Check both."
+            return PostgresError(message)
+        case _ if "does not exist" in said and "database" in said and not state:
+            return PostgresError(f"{where} has no database {database.name}. Make it, or name another one.")
+        case "" | "08000" | "08006" | "08001" | "08003" | "08P01":
+            message = f"{where} cannot be reached, or went away: {said}."
+            return PostgresError(message, passing=True)
+        case _:
+            message = f"{where}: {said} (SQLSTATE {state})."
+    return PostgresError(message, passing=state.startswith(_PASSING))
+
+
+def _is_refused(said: str) -> bool:
+    return "password authentication failed" in said or "no password supplied" in said or "no pg_hba.conf" in said
+
+
+def _first_line(error: Exception) -> str:
+    text = re.sub(r"^[A-Z_]+: ", "", str(error).strip())
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return re.sub(r"^\[libpq\] |\. SQLSTATE: \w+$", "", " ".join(lines[:3])).rstrip(".") or type(error).__name__
