@@ -55,6 +55,7 @@ def build_definitions(
     from analytics_assets.automation.runtime import open_runtime
     from analytics_assets.automation.schedules import daily_schedule, weekly_schedule
     from analytics_assets.automation.sensors import dead_runs_sensor, late_rows_sensor, new_files_sensor
+    from analytics_assets.automation.warehouse import warehouse_definition
 
     graph = resolve(project)
     charts = drawable(project, graph).charts
@@ -77,6 +78,7 @@ def build_definitions(
         *(table_definition(asset, graph, project, partitions) for asset in graph.tables),
         release_definition(graph, project),
         exports_definition(graph, project),
+        *([warehouse_definition(graph, project, settings)] if settings.warehouse_url else []),
         *(chart_definition(asset, graph, project) for asset in charts),
         report_definition(graph, project, charts),
     ]

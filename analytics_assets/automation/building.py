@@ -24,6 +24,7 @@ from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
 from analytics_assets.lake.releases import RELEASES, Computed, commit_release, latest_release
 from analytics_assets.lake.suppression import SUPPRESSED
+from analytics_assets.postgres import PostgresError
 from analytics_assets.project.model import Project
 from analytics_assets.sources.errors import SourceError, UnreachableError
 
@@ -40,7 +41,7 @@ RELEASE = "release"
 EXPORTS = "exports"
 FORGOTTEN = "forgotten"
 _KINDS = {"table", "duckdb", "deltalake"}
-_AGAIN = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+AGAIN = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """For what reads from outside: the network may be back in a moment. What is wrong with the data is not tried again."""
 _STAGED_SAYS = "Type and judge what was delivered: every row is kept, or rejected with the reasons."
 
@@ -73,6 +74,8 @@ def told_to_people() -> Iterator[None]:
         yield
     except UnreachableError as error:
         raise dg.Failure(description=str(error)) from error
+    except PostgresError as error:
+        raise dg.Failure(description=str(error), allow_retries=error.passing) from error
     except (LakeError, SourceError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
@@ -316,7 +319,7 @@ def _landing_definition(
             for contract in contracts
         ],
         can_subset=True,
-        retry_policy=_AGAIN,
+        retry_policy=AGAIN,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[spec for contract in contracts for spec in check_specs(contract)],
         required_resource_keys={RUNTIME},

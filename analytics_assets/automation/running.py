@@ -22,6 +22,7 @@ from analytics_assets.automation.building import EXPORTS, RELEASE
 from analytics_assets.automation.jobs import DAILY, covered_days, days_to_run, range_tags
 from analytics_assets.automation.report import REPORT
 from analytics_assets.automation.runtime import Listener, StepReport, open_lake
+from analytics_assets.automation.warehouse import WAREHOUSE
 from analytics_assets.lake.days import Days
 from analytics_assets.lake.errors import LakeError
 from analytics_assets.lake.releases import Release, latest_release
@@ -185,7 +186,8 @@ def _run_once(
     definitions = build_definitions(project, settings, listener=hear)
     chosen = None
     if select is not None:
-        selected = selection(project, select) | dg.AssetSelection.assets(RELEASE, EXPORTS)
+        ends = [RELEASE, EXPORTS, *([WAREHOUSE] if settings.warehouse_url else [])]
+        selected = selection(project, select) | dg.AssetSelection.assets(*ends)
         chosen = sorted(selected.resolve(definitions.resolve_asset_graph()))
     result = definitions.resolve_job_def(DAILY).execute_in_process(
         instance=instance,

@@ -12,6 +12,7 @@ from analytics_assets.cli.alerts import alerts
 from analytics_assets.cli.care import forget, releases, restore, vacuum
 from analytics_assets.cli.experiments import experiment, power_of
 from analytics_assets.cli.running import backfill, check, run
+from analytics_assets.cli.serving import publish
 from analytics_assets.cli.state import doctor, status
 from analytics_assets.cli.tables import findings, rejected, show, tables
 
@@ -23,7 +24,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(run, backfill, check, status, doctor, alerts, tables, show, rejected, findings, power_of, experiment),
-    *(releases, restore, vacuum, forget),
+    *(releases, restore, vacuum, forget, publish),
 )
 for command in _COMMANDS:
     main.add_command(command)

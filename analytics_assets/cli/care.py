@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from analytics_assets.cli.common import FAILED, load, project_option, reading
+from analytics_assets.cli.serving import serve
 
 if TYPE_CHECKING:
     from analytics_assets.project.model import Project
@@ -72,6 +73,7 @@ def restore(folder: Path | None, to: str) -> None:
         console.out.print(f"readers see what that release showed already, as release {new.number}: nothing to do")
         return
     console.restored(old, new)
+    serve(project, settings, console.note)
 
 
 def _release_or_time(text: str, project: Project) -> int | dt.datetime:
@@ -144,5 +146,6 @@ def forget(folder: Path | None, user_id: str, *, yes: bool, no_run: bool, as_jso
             computed, failed = compute_marts(project, settings, release, marts)
             receipt = replace(receipt, computed=computed, failed=failed)
     console.receipt(receipt, found.since if not found.rows else None, as_json=as_json)
+    serve(project, settings, console.note)
     if receipt.failed or receipt.history.left:
         sys.exit(FAILED)

@@ -41,6 +41,7 @@ _SURPLUS = "\x01one more"
 _NOT_IN_PARALLEL = "does not support null_padding in conjunction with quoted new lines"
 _OPEN_FILES = 200
 _MAX_ROWS = 1 << 40
+_ROWS_A_BATCH = 65_536
 _ROWS_AT_ONCE = 1 << 20
 _UPLOADS = 8  # at once: each file is in memory on its way
 
@@ -256,7 +257,7 @@ class DuckDBEngine:
     def batches(self, expression: Table) -> Iterator[pa.RecordBatch]:
         """Compute a table as a stream; see `Engine.batches`."""
         with self._clock():
-            yield from self.backend.to_pyarrow_batches(expression)
+            yield from self.backend.to_pyarrow_batches(expression, chunk_size=_ROWS_A_BATCH)
 
     def write(self, expression: Table, folder: str, day: str | None, stem: str, *, together: bool = False) -> Written:
         """Compute a table into Parquet files; see `Engine.write`."""

@@ -21,7 +21,7 @@ from analytics_assets.contracts.delivered import AMOUNT
 from analytics_assets.lake.clocks import INSTANT, LOCAL, Clock, from_microseconds, utc
 
 if TYPE_CHECKING:
-    from ibis.expr.types import BooleanValue, DecimalValue, StringValue, Table, TimestampValue, Value
+    from ibis.expr.types import BinaryValue, BooleanValue, DecimalValue, StringValue, Table, TimestampValue, Value
 
 ISO = "iso"
 EPOCHS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
@@ -65,6 +65,17 @@ def exchanged(amount: DecimalValue, rate: DecimalValue) -> DecimalValue:
 @ibis.udf.scalar.builtin(name="json_merge_patch", signature=(("string", "string"), "string"))
 def _patched(document, patch):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Patch a JSON document; what the patch has as null is left out."""
+
+
+@ibis.udf.scalar.builtin(name="unhex", signature=(("string",), "binary"))
+def _unhex(digits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Read hexadecimal digits as bytes."""
+
+
+def pseudonym(value: StringValue, salt: str) -> BinaryValue:
+    """Give 16 bytes that stand for a text, the same for the same text; without the salt nobody can tell which."""
+    stands_in: BinaryValue = _unhex((ibis.literal(salt) + value).hexdigest("md5"))
+    return stands_in
 
 
 def json_object(values: Mapping[str, StringValue]) -> StringValue:

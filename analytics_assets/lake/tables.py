@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,8 +114,9 @@ def arrow_schema(contract: Contract) -> pa.Schema:
 def conform(table: Table, contract: Contract) -> Table:
     """Return the contract's columns in its order and with its types; a missing column is an error.
 
-    Amounts are always cast: Ibis calls a whole number times a `decimal(18, 4)` the same type again, and leaves out a
-    cast to it, while the engine makes it a `decimal(37, 4)`, which a file would then hold.
+    Amounts and dates are always cast: Ibis calls a whole number times a `decimal(18, 4)` the same type again, and
+    leaves out a cast to it, while the engine makes it a `decimal(37, 4)`, which a file would then hold; and a date plus
+    an interval a date, of which the engine makes an instant.
     """
     import ibis
     import ibis.expr.operations as ops
@@ -125,7 +126,7 @@ def conform(table: Table, contract: Contract) -> Table:
     types = table.schema()
 
     def typed(name: str, kind: str) -> Value:
-        if kind.startswith("decimal"):
+        if kind.startswith("decimal") or kind == "date":
             amount: Value = ops.Cast(table[name], ibis.dtype(kind)).to_expr()
             return amount
         return table[name] if types[name] == ibis.dtype(kind) else table[name].cast(kind)
@@ -239,7 +240,22 @@ class Lake:
                 counted[file.day] = counted.get(file.day, 0) + file.rows
         return counted
 
-    def read(self, contract: Contract, days: Days | None = None, version: int | None = None) -> Table:
+    def shown(self, name: str, version: int | None = None) -> tuple[WrittenFile, ...]:
+        """Return the files that a version of a table shows, the newest by default; none where it does not exist."""
+        table = self._snapshot(name, version)
+        return () if table is None else table.files
+
+    def rows_in(self, contract: Contract, files: Sequence[str]) -> Table | None:
+        """Read files that a version of a table showed once; None where one of them is gone."""
+        paths = [f"{self.uri(contract.table)}/{file}" for file in files]
+        if not self._are_there(contract.table, paths):
+            return None
+        types = {column.name: column.type for column in contract.columns}
+        return self.engine.table(contract.table, paths, types, contract.day)
+
+    def read(
+        self, contract: Contract, days: Container[dt.date | None] | None = None, version: int | None = None
+    ) -> Table:
         """Read a table, or some days of it; a table that does not exist yet has no rows."""
         import ibis
 
@@ -466,14 +482,17 @@ class Lake:
             table = self._snapshot(name, version)
         except LakeError:
             return False
-        files = [file.path for file in table.files] if table else []
+        return table is not None and self._are_there(name, [file.path for file in table.files])
+
+    def _are_there(self, name: str, files: Iterable[str]) -> bool:
+        """Say whether files of a table exist."""
         if "://" not in self.root:
-            return table is not None and all(Path(file).is_file() for file in files)
+            return all(Path(file).is_file() for file in files)
         import fsspec
 
         system, folder = fsspec.url_to_fs(self.uri(name), use_listings_cache=False)
         there = {str(path).removeprefix(folder) for path in system.find(folder)}
-        return table is not None and all(file.removeprefix(self.uri(name)) in there for file in files)
+        return all(file.removeprefix(self.uri(name)) in there for file in files)
 
     def files_at(self, name: str, version: int | None = None) -> frozenset[str]:
         """Return the names of the files that a version of a table shows, the newest by default; each name is unique."""
