@@ -9,19 +9,30 @@ A password never stands in a message: a `Database` shows where it leads and as w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from adbc_driver_manager.dbapi import Cursor
     from adbc_driver_postgresql.dbapi import Connection
+
+T = TypeVar("T")
 
 _SCHEMES = {"postgres", "postgresql"}
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[^:\s]*)$")
 _CONNECT_SECONDS = 10
+_CLOSE_SECONDS = 5
+_KEEPALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+"""How a machine that is gone is noticed within a minute."""
 _PASSING = ("08", "40", "53", "57", "58", "55P03")
 """SQLSTATE classes of what may be over in a moment: connection, conflict, resources, operator, system, lock."""
 _ENCODE = "percent-encode what is special in it (@ as %40, / as %2F, # as %23, % as %25)"
@@ -138,10 +149,11 @@ def connected(database: Database, **session: str) -> Iterator[Connection]:
 
     options = {"TimeZone": "UTC", "DateStyle": "ISO", "extra_float_digits": "1", **session}
     given = " ".join(f"-c {name}={_escaped(value)}" for name, value in options.items())
-    timeout = database.parameters.get("connect_timeout", str(_CONNECT_SECONDS))
+    told = {"connect_timeout": str(_CONNECT_SECONDS), **_KEEPALIVE, **database.parameters}
     url = database.url(
-        connect_timeout=timeout,
+        **{key: told[key] for key in ("connect_timeout", *_KEEPALIVE)},
         application_name="analytics_assets",
+        client_encoding="UTF8",
         options=f"{database.parameters.get('options', '')} {given}".strip(),
     )
     try:
@@ -149,6 +161,135 @@ def connected(database: Database, **session: str) -> Iterator[Connection]:
             yield connection
     except Error as error:
         raise in_words(error, database) from error
+
+
+class Line:
+    """A connection that is waited for so long and no longer.
+
+    libpq waits for an answer for ever. A server that is frozen, or a network that swallows what is sent, would hold a
+    run for good. So a thread of its own does what the connection is asked; when it stays silent it is left behind, and
+    closes the connection should an answer ever come.
+
+    Attributes:
+        database: Where it leads.
+    """
+
+    def __init__(self, database: Database, seconds: float, session: Mapping[str, str]) -> None:
+        self.database = database
+        self._seconds = seconds
+        self._heard = time.monotonic()
+        self._asked: SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None] = SimpleQueue()
+        self._last: Future[Any] = Future()
+        self._thread = threading.Thread(target=self._serve, args=(session, self._last), name="postgres", daemon=True)
+        self._thread.start()
+
+    def _serve(self, session: Mapping[str, str], opened: Future[Any]) -> None:
+        try:
+            with connected(self.database, **session) as connection:
+                opened.set_result(None)
+                for work, done in iter(self._asked.get, None):
+                    _do(work, connection, self.database, done)
+                    del work, done  # an answer is nobody's but the asker's
+        except BaseException as error:  # noqa: BLE001 - whoever waits is told
+            if not opened.done():
+                opened.set_exception(error)
+
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """Have something done on the connection.
+
+        Args:
+            work: Is called with the connection, by the line's thread. Where it takes longer than the line waits, and
+                goes on, it calls `heard`.
+
+        Raises:
+            PostgresError: Where the server refuses, fails or does not answer.
+        """
+        return self._answer(self._begin(work))
+
+    def heard(self) -> None:
+        """Say that work goes on: the line waits its time again."""
+        self._heard = time.monotonic()
+
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
+        """Give the rows of a query as a stream, the next batch being read while one is worked on.
+
+        It is read to its end before the line is asked for anything else.
+        """
+
+        def begin(connection: Connection) -> tuple[Cursor, Any]:
+            cursor = connection.cursor()
+            cursor.execute(query)
+            results: Any = cursor._results  # noqa: SLF001 - the public reader loses SQLSTATE when a stream breaks
+            return cursor, results.reader
+
+        cursor, reader = self.ask(begin)  # the reader lives as long as the cursor does
+
+        def read(_: Connection) -> pa.RecordBatch | None:
+            try:
+                return reader.read_next_batch()
+            except StopIteration:
+                return None
+
+        ahead = self._begin(read)
+        while (batch := self._answer(ahead)) is not None:
+            ahead = self._begin(read)
+            yield batch
+        self.ask(lambda _: cursor.close())
+
+    def _begin(self, work: Callable[[Connection], T]) -> Future[T]:
+        done: Future[T] = Future()
+        self._last = done
+        self._asked.put((work, done))
+        return done
+
+    def _answer(self, done: Future[T]) -> T:
+        self.heard()
+        while not wait([done], self._heard + self._seconds - time.monotonic()).done:
+            if time.monotonic() >= self._heard + self._seconds:
+                told = (
+                    f"Postgres ({self.database}) has not answered for {self._seconds:g} s. See what holds it up there."
+                )
+                raise PostgresError(told, passing=True)
+        return done.result()
+
+    def close(self) -> None:
+        """Close the connection, now or when it answers."""
+        self._asked.put(None)
+        if self._last.done():
+            self._thread.join(_CLOSE_SECONDS)
+
+
+def _do(work: Callable[[Connection], T], connection: Connection, database: Database, done: Future[T]) -> None:
+    from adbc_driver_manager import Error
+
+    try:
+        done.set_result(work(connection))
+    except Error as error:
+        worded = in_words(error, database)
+        worded.__cause__ = error
+        done.set_exception(worded)
+    except BaseException as error:  # noqa: BLE001 - whoever waits is told
+        done.set_exception(error)
+
+
+@contextmanager
+def open_line(database: Database, seconds: float, **session: str) -> Iterator[Line]:
+    """Open a connection that is waited for so long and no longer; nothing is committed unless it is asked to.
+
+    Args:
+        database: Where.
+        seconds: How long the server may be silent. Let it be longer than a `statement_timeout`, which ends more gently.
+        session: Settings of the session, such as `statement_timeout="60s"`.
+
+    Raises:
+        PostgresError: Where the server cannot be reached, or does not answer.
+    """
+    line = Line(database, seconds, session)
+    try:
+        line._answer(line._last)  # noqa: SLF001 - it is open then
+        yield line
+    finally:
+        line.close()
 
 
 def _escaped(value: str) -> str:
@@ -191,6 +332,8 @@ def _is_refused(said: str) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    text = re.sub(r"^[A-Z_]+: ", "", str(error).strip())
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return re.sub(r"^\[libpq\] |\. SQLSTATE: \w+$", "", " ".join(lines[:3])).rstrip(".") or type(error).__name__
+    text = re.sub(r"\.? SQLSTATE: \w+$", "", str(error).strip())
+    text = re.sub(r"^([A-Z_]+: )?(\[libpq\] )?", "", text.partition("\nQuery was: ")[0]).rpartition("ERROR:  ")[2]
+    # what the server shows of a statement is not what anybody wrote
+    lines = [line.strip() for line in re.sub(r"\nLINE \d+: .*", "", text).splitlines() if line.strip(" ^.")]
+    return " ".join(lines[:3]).rstrip(".") or type(error).__name__

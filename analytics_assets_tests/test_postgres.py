@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import closing
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.postgres import Database, PostgresError, connected, literal, quoted
+from analytics_assets.postgres import Database, PostgresError, connected, literal, open_line, quoted
 from analytics_assets_tests.postgres import PASSWORD
+from analytics_assets_tests.processes import until
 
 printable = st.text(st.characters(min_codepoint=33, max_codepoint=0x1F600, exclude_categories=["Cs"]), min_size=1)
 
@@ -98,3 +102,88 @@ def test_a_statement_that_takes_too_long_is_ended(database):
 
     with pytest.raises(PostgresError, match="took longer than it may"):
         ask()
+
+
+def test_a_text_comes_as_it_is_whatever_the_encoding_of_the_database(database):
+    name = f"{database.name}_latin"
+    database.ask(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
+    try:
+        database.server.ask("create table t as select 'Zoë' as v", database=name)
+        with connected(Database.read(database.server.url(name), "X")) as connection, connection.cursor() as cursor:
+            cursor.execute("select v from t")
+            assert cursor.fetchall() == [("Zoë",)]
+    finally:
+        database.ask(f"drop database {name} with (force)")
+
+
+# --- a line: a connection that is waited for so long and no longer ----------------------------------------------------
+
+NUMBERS = "select i::text as i, repeat('x', 1000) as x from generate_series(1, 100000) as i"
+
+
+def test_a_line_streams_what_a_query_finds(database):
+    with open_line(Database.read(database.url(), "X"), 60) as line:
+        sizes = [batch.num_rows for batch in line.batches(NUMBERS)]
+        again = [batch.num_rows for batch in line.batches("select 1 as one")]
+    assert (sum(sizes), len(sizes) > 3, again) == (100_000, True, [1])
+
+
+def test_a_line_answers_with_what_was_done_and_fails_with_what_failed(database):
+    with open_line(Database.read(database.url(), "X"), 60) as line:
+        assert line.ask(lambda connection: connection.adbc_current_db_schema) == "public"
+        with pytest.raises(PostgresError, match=r"relation \"nowhere\" does not exist \(SQLSTATE 42P01\)\.$"):
+            list(line.batches("select * from nowhere"))
+        with pytest.raises(ZeroDivisionError):
+            line.ask(lambda _: 1 / 0)
+
+
+def test_a_line_says_what_broke_a_stream(database):
+    late = "select 1 / (90000 - i) as x, repeat('x', 1000) as y from generate_series(1, 100000) as i"
+    broken = pytest.raises(PostgresError, match=r": division by zero \(SQLSTATE 22012\)")
+    with open_line(Database.read(database.url(), "X"), 60) as line, broken as told:
+        list(line.batches(late))
+    assert not told.value.passing
+
+
+def test_a_line_that_is_cut_may_be_whole_later(database, postgres_server):
+    with open_line(Database.read(database.url(), "X"), 60) as line:
+        stream = line.batches(NUMBERS)
+        next(stream)
+        (backend,) = postgres_server.backends()
+        postgres_server.ask("select pg_terminate_backend(%s)", backend)
+        with pytest.raises(PostgresError, match="went away") as told:
+            list(stream)
+    assert told.value.passing
+
+
+def test_a_server_that_hangs_is_waited_for_so_long_and_no_longer(database, postgres_server):
+    with open_line(Database.read(database.url(), "X"), 1) as line:
+        stream = line.batches(NUMBERS)
+        next(stream)
+        with postgres_server.frozen(), pytest.raises(PostgresError, match="has not answered for 1 s") as told:
+            list(stream)
+    assert told.value.passing
+    until(lambda: not postgres_server.backends(), "the end of the connection that was left behind")
+
+
+def test_what_goes_on_is_waited_for(database):
+    with open_line(Database.read(database.url(), "X"), 2) as line:
+
+        def work(_: object) -> str:
+            for _step in range(6):
+                threading.Event().wait(0.5)
+                line.heard()
+            return "done"
+
+        assert line.ask(work) == "done"
+
+
+def test_a_line_closes_its_connection_whatever_happened(database, postgres_server):
+    def fail() -> None:
+        with open_line(Database.read(database.url(), "X"), 60) as line, closing(line.batches(NUMBERS)) as stream:
+            next(stream)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    until(lambda: not postgres_server.backends(), "the end of the connection")
