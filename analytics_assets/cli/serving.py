@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 @click.command()
 @project_option
 @click.option("--compare-all", is_flag=True, help="Compare every table with the lake, and not only what was loaded.")
+@click.option("--anew", is_flag=True, help="Make every table again, whatever is served.")
 @click.option("--each", is_flag=True, help="Show every table that was loaded.")
-def publish(folder: Path | None, *, compare_all: bool, each: bool) -> None:
+def publish(folder: Path | None, *, compare_all: bool, anew: bool, each: bool) -> None:
     """Serve the newest release from Postgres, as every run does at its end where ANALYTICS_WAREHOUSE_URL is set."""
     project, settings = load(folder)
     if settings.warehouse_url is None:
@@ -34,14 +35,19 @@ def publish(folder: Path | None, *, compare_all: bool, each: bool) -> None:
         )
     from analytics_assets import console
 
-    done = serve(project, settings, console.out.print, compare_all=compare_all)
+    done = serve(project, settings, console.out.print, compare_all=compare_all, anew=anew)
     if done and each:
         records = [{"table": one.table, "how": one.how, "rows": one.rows, "days": one.days} for one in done.loaded]
         console.rows(records, total=len(records))
 
 
 def serve(
-    project: Project, settings: Settings, tell: Callable[[str], None], *, compare_all: bool = False
+    project: Project,
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    compare_all: bool = False,
+    anew: bool = False,
 ) -> Publication | None:
     """Serve the newest release, where a warehouse is named, and tell what was done."""
     if settings.warehouse_url is None:
@@ -55,7 +61,7 @@ def serve(
     with reading(), _asking(), open_lake(settings, project.name) as lake:
         target = warehouse_of(settings)
         assert target is not None
-        done = publish_release(lake, resolve(project).contracts(), target, compare_all=compare_all)
+        done = publish_release(lake, resolve(project).contracts(), target, compare_all=compare_all, anew=anew)
     tell(
         f"schema {target.schema} of {target.database} shows release {done.release}: {len(done.loaded)} tables changed, "
         f"{sum(one.rows for one in done.loaded):,} rows were written, {len(done.compared):,} counts and sums compared"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analytics_assets.postgres import Database, connected, quoted
+from analytics_assets.postgres import Database, Line, PostgresError, open_line, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,53 +40,75 @@ class Copied:
 class Session:
     """Speak to the warehouse within a transaction, which the caller commits."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     def run(self, *statements: str) -> None:
         """Run statements, one after the other."""
-        with self._connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+
+        def work(connection: Connection) -> None:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                    self._line.heard()
+
+        self._line.ask(work)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Return the rows of a query."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(query)
-            answer: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
-            return answer
+
+        def work(connection: Connection) -> list[dict[str, Any]]:
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                answer: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
+                return answer
+
+        return self._line.ask(work)
 
     def copy(self, schema: str, table: str, batches: Iterable[pa.RecordBatch], types: pa.Schema) -> Copied:
         """Stream rows into a table, by the names of their columns."""
         import pyarrow as pa
 
         copied = Copied()
+        failed: list[Exception] = []
 
         def given() -> Iterator[pa.RecordBatch]:
-            for batch in _ahead(batches):
-                typed = batch.select(types.names).cast(types)
-                copied.rows += typed.num_rows
-                yield _clean(typed, copied)
+            try:
+                for batch in _ahead(batches, self._line.heard):
+                    typed = batch.select(types.names).cast(types)
+                    copied.rows += typed.num_rows
+                    yield _clean(typed, copied)
+            except Exception as error:
+                failed.append(error)  # what goes through the driver comes back as an error of the driver's own
+                raise
 
-        with self._connection.cursor() as cursor:
-            reader = pa.RecordBatchReader.from_batches(types, given())
-            cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)
+        def work(connection: Connection) -> None:
+            with connection.cursor() as cursor:
+                reader = pa.RecordBatchReader.from_batches(types, given())
+                cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)
+
+        try:
+            self._line.ask(work)
+        except PostgresError:
+            if failed:
+                raise failed[0] from None
+            raise
         return copied
 
     def commit(self) -> None:
         """Let everybody see what was done."""
-        self._connection.commit()
+        self._line.ask(lambda connection: connection.commit())
 
 
 @contextmanager
-def session(database: Database) -> Iterator[Session]:
-    """Open a conversation; what is not committed at its end is undone."""
-    with connected(database, lock_timeout=_WAIT_FOR_READERS, client_min_messages="warning") as connection:
-        yield Session(connection)
+def session(database: Database, seconds: float) -> Iterator[Session]:
+    """Open a conversation in which each answer is waited for so long; what is not committed at its end is undone."""
+    with open_line(database, seconds, lock_timeout=_WAIT_FOR_READERS, client_min_messages="warning") as line:
+        yield Session(line)
 
 
-def _ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Compute the next batches while the last ones are on their way to the server."""
+def _ahead(batches: Iterable[pa.RecordBatch], waiting: Callable[[], None]) -> Iterator[pa.RecordBatch]:
+    """Compute the next batches while the last ones are on their way to the server; tell while one is waited for."""
     ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
     given_up = threading.Event()
 
@@ -110,7 +132,14 @@ def _ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     computing = threading.Thread(target=compute, daemon=True)
     computing.start()
     try:
-        while (item := ready.get()) is not None:
+        while True:
+            waiting()
+            try:
+                item = ready.get(timeout=_LOOK_UP)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
             if isinstance(item, BaseException):
                 raise item
             yield item

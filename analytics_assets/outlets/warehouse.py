@@ -107,7 +107,10 @@ class ReconciliationError(PostgresError):
     def __init__(self, compared: Sequence[Compared]) -> None:
         broken = [str(one) for one in compared if not one.holds]
         shown = "; ".join(broken[:5]) + (f"; and {len(broken) - 5} more" if len(broken) > 5 else "")
-        super().__init__(f"nothing was published, for the warehouse would differ from the lake: {shown}")
+        super().__init__(
+            f"nothing was published, for the warehouse would differ from the lake: {shown}. Where somebody changed "
+            "what is served, analytics-assets publish --anew makes every table again."
+        )
         self.compared = tuple(compared)
 
 
@@ -152,7 +155,9 @@ class _Change:
         return frozenset(dt.date.fromisoformat(day) if day else None for day in self.days)
 
 
-def publish(lake: Lake, contracts: Mapping[str, Contract], target: Target, *, compare_all: bool = False) -> Publication:
+def publish(
+    lake: Lake, contracts: Mapping[str, Contract], target: Target, *, compare_all: bool = False, anew: bool = False
+) -> Publication:
     """Serve the newest release of the lake, all of it at once.
 
     Args:
@@ -160,13 +165,14 @@ def publish(lake: Lake, contracts: Mapping[str, Contract], target: Target, *, co
         contracts: The contracts of the project's tables.
         target: Where to.
         compare_all: Compare whole tables, and not only what was loaded; every seventh day this is done by itself.
+        anew: Make every table anew, whatever is served.
 
     Raises:
         PostgresError: Where the server refuses or fails: it then shows what it showed before.
         ReconciliationError: Where counts or sums would differ from the lake's.
     """
-    with session(target.database) as loading:
-        return _Publishing(lake, served(contracts), target, loading).publish(compare_all=compare_all)
+    with session(target.database, target.seconds) as loading:
+        return _Publishing(lake, served(contracts), target, loading).publish(compare_all=compare_all, anew=anew)
 
 
 class _Publishing:
@@ -181,8 +187,8 @@ class _Publishing:
         self.release = latest_release(lake)
         self.tables = {name: table for name, table in tables.items() if name in self.release.versions}
 
-    def publish(self, *, compare_all: bool) -> Publication:
-        changes = self._changes()
+    def publish(self, *, compare_all: bool, anew: bool) -> Publication:
+        changes = self._changes(anew=anew)
         made = [change.table for change in changes if change.how == "made"]
         gone = [name for name in self.state.files if name not in self.tables]
         loaded = self._make_apart(made)
@@ -249,7 +255,7 @@ class _Publishing:
             {row["name"]: row["shape"] for row in tables},
         )
 
-    def _changes(self) -> list[_Change]:
+    def _changes(self, *, anew: bool) -> list[_Change]:
         """Find the tables whose files or contracts are not those that are served."""
         there = self._columns()
         if strangers := [name for name in self.tables if name in there and name not in self.state.files]:
@@ -262,7 +268,7 @@ class _Publishing:
             now, was = self._files(name), self.state.files.get(name, {})
             wanted = tuple((column.name, column.type) for column in table.columns)
             days = tuple(sorted(day for day in {*now, *was} if now.get(day) != was.get(day)))
-            if there.get(name) != wanted or self.state.shapes.get(name) != table.shape:
+            if anew or there.get(name) != wanted or self.state.shapes.get(name) != table.shape:
                 changes.append(_Change(table, "made", now, {}, ()))
             elif days:
                 changes.append(_Change(table, "rows", now, was, days))
@@ -298,7 +304,7 @@ class _Publishing:
         self.session.run(f"DROP SCHEMA IF EXISTS {apart} CASCADE", f"CREATE SCHEMA {apart}")
         self.session.commit()
         loaded = []
-        with session(self.target.database) as finishing, ThreadPoolExecutor(1) as beside:
+        with session(self.target.database, self.target.seconds) as finishing, ThreadPoolExecutor(1) as beside:
 
             def finish(table: ServedTable) -> None:
                 finishing.run(*table.finish(self.apart))
