@@ -43,11 +43,13 @@ class PostgresError(Exception):
 
     Attributes:
         passing: Whether trying again a little later may help.
+        state: The server's SQLSTATE; empty where it did not say.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(self, message: str, *, passing: bool = False, state: str = "") -> None:
         super().__init__(message)
         self.passing = passing
+        self.state = state
 
 
 @dataclass(frozen=True)
@@ -324,7 +326,7 @@ def in_words(error: Exception, database: Database) -> PostgresError:
             return PostgresError(message, passing=True)
         case _:
             message = f"{where}: {said} (SQLSTATE {state})."
-    return PostgresError(message, passing=state.startswith(_PASSING))
+    return PostgresError(message, passing=state.startswith(_PASSING), state=state)
 
 
 def _is_refused(said: str) -> bool:

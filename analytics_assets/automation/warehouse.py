@@ -5,7 +5,7 @@ what a publication does (`outlets.warehouse`).
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -18,8 +18,6 @@ from analytics_assets.project.model import Project
 from analytics_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from analytics_assets.outlets.reconciling import Compared
     from analytics_assets.outlets.warehouse import Loaded, Target
 
@@ -72,7 +70,7 @@ def warehouse_definition(graph: Graph, project: Project, settings: Settings) -> 
         ],
         required_resource_keys={RUNTIME},
     )
-    def body(context: dg.AssetExecutionContext) -> "Iterator[Outcome]":
+    def body(context: dg.AssetExecutionContext) -> Iterator[Outcome]:
         from analytics_assets.outlets.warehouse import ReconciliationError, publish
 
         started = time.perf_counter()

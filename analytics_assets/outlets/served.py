@@ -145,7 +145,13 @@ class ServedTable:
     @property
     def shape(self) -> str:
         """Return a mark that changes when the table has to be made anew."""
-        told = [self.create("s", "t"), *self.finish("s"), *map(str, self.columns), *map(str, self.foreign_keys)]
+        told = [
+            self.create("s", "t"),
+            self.name_rows("s"),
+            *self.finish("s"),
+            *map(str, self.columns),
+            *map(str, self.foreign_keys),
+        ]
         return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
     def create(self, schema: str, name: str | None = None) -> str:
@@ -153,14 +159,25 @@ class ServedTable:
         parts = [*(column.sql for column in self.columns), *(f"CHECK ({check})" for check in self._checks())]
         return f"CREATE TABLE {quoted(schema)}.{quoted(name or self.name)} (\n  " + ",\n  ".join(parts) + "\n)"
 
-    def finish(self, schema: str) -> tuple[str, ...]:
-        """Return the statements that a table needs once its rows are there: keys, indexes, comments."""
-        table = f"{quoted(schema)}.{quoted(self.name)}"
+    def name_rows(self, schema: str) -> str:
+        """Return the statement that makes the key unique, once the rows are there."""
         required = {column.name for column in self.columns if column.required}
         key = ", ".join(map(quoted, self.key))
-        is_primary = required.issuperset(self.key)
-        unique = f"PRIMARY KEY ({key})" if is_primary else f"UNIQUE NULLS NOT DISTINCT ({key})"
-        statements = [f"ALTER TABLE {table} ADD CONSTRAINT {quoted(_named(self.name, 'key'))} {unique}"]
+        unique = f"PRIMARY KEY ({key})" if required.issuperset(self.key) else f"UNIQUE NULLS NOT DISTINCT ({key})"
+        table = f"{quoted(schema)}.{quoted(self.name)}"
+        return f"ALTER TABLE {table} ADD CONSTRAINT {quoted(_named(self.name, 'key'))} {unique}"
+
+    def name_rows_by_hashes(self, schema: str) -> str:
+        """Return the statement that does so where a text in the key is longer than an index of Postgres takes."""
+        texts = {column.name for column in self.columns if column.type == "text"}
+        key = ", ".join(f"md5({quoted(name)})" if name in texts else quoted(name) for name in self.key)
+        table = f"{quoted(schema)}.{quoted(self.name)}"
+        return f"CREATE UNIQUE INDEX {quoted(_named(self.name, 'key'))} ON {table} ({key}) NULLS NOT DISTINCT"
+
+    def finish(self, schema: str) -> tuple[str, ...]:
+        """Return the statements that a table needs further: indexes, comments."""
+        table = f"{quoted(schema)}.{quoted(self.name)}"
+        statements = []
         if self.identified_by and (self.identified_by,) != self.key:
             name = _named(self.name, self.identified_by, "key")
             statements.append(

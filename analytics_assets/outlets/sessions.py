@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STAND_IN = "\ufffd"
 _WAIT_FOR_READERS = "30s"
+_ENDLESS = 2**63 - 10**15
 _BATCHES_AHEAD = 4
 _LOOK_UP = 0.2
 
@@ -76,6 +77,7 @@ class Session:
             try:
                 for batch in _ahead(batches, self._line.heard):
                     typed = batch.select(types.names).cast(types)
+                    _refuse_endless(typed, table)
                     copied.rows += typed.num_rows
                     yield _clean(typed, copied)
             except Exception as error:
@@ -94,6 +96,10 @@ class Session:
                 raise failed[0] from None
             raise
         return copied
+
+    def roll_back(self) -> None:
+        """Undo what was not committed."""
+        self._line.ask(lambda connection: connection.rollback())
 
     def commit(self) -> None:
         """Let everybody see what was done."""
@@ -146,6 +152,21 @@ def _ahead(batches: Iterable[pa.RecordBatch], waiting: Callable[[], None]) -> It
     finally:
         given_up.set()
         computing.join()
+
+
+def _refuse_endless(batch: pa.RecordBatch, table: str) -> None:
+    """Refuse instants at the ends of what an engine can count to, by which it means infinity: no contract has one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column, field in zip(batch.columns, batch.schema, strict=True):
+        if pa.types.is_timestamp(field.type) and len(column) > column.null_count:
+            ends = pc.min_max(column.cast(pa.int64())).as_py()
+            if max(-ends["min"], ends["max"]) >= _ENDLESS:
+                raise PostgresError(
+                    f"{table}.{field.name} holds infinity, or an instant that Postgres does not know: nothing was "
+                    "published. See which row has it by analytics-assets show."
+                )
 
 
 def _clean(batch: pa.RecordBatch, copied: Copied) -> pa.RecordBatch:

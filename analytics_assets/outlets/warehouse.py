@@ -41,6 +41,8 @@ COMPARED_EVERY = dt.timedelta(days=7)
 """How often whole tables are compared, and not only what was loaded."""
 _RELEASE, _TABLES, _LOADER = "release", "_tables", "_loader"
 """What a schema says of itself: to the reader which release it shows, to the loader all else."""
+_TOO_LONG = "54000"
+"""SQLSTATE of a text that is longer than an index takes."""
 _FRESH, _GONE = "fresh_rows", "gone_keys"
 
 
@@ -171,8 +173,16 @@ def publish(
         PostgresError: Where the server refuses or fails: it then shows what it showed before.
         ReconciliationError: Where counts or sums would differ from the lake's.
     """
+    tables = served(contracts)
+    try:
+        with session(target.database, target.seconds) as loading:
+            return _Publishing(lake, tables, target, loading).publish(compare_all=compare_all, anew=anew)
+    except PostgresError as error:
+        if error.state != _TOO_LONG or anew:
+            raise
+    # a text is longer than the index of its table takes: made anew, the table has another
     with session(target.database, target.seconds) as loading:
-        return _Publishing(lake, served(contracts), target, loading).publish(compare_all=compare_all, anew=anew)
+        return _Publishing(lake, tables, target, loading).publish(compare_all=compare_all, anew=True)
 
 
 class _Publishing:
@@ -307,6 +317,13 @@ class _Publishing:
         with session(self.target.database, self.target.seconds) as finishing, ThreadPoolExecutor(1) as beside:
 
             def finish(table: ServedTable) -> None:
+                try:
+                    finishing.run(table.name_rows(self.apart))
+                except PostgresError as error:
+                    if error.state != _TOO_LONG or table.identified_by:
+                        raise
+                    finishing.roll_back()
+                    finishing.run(table.name_rows_by_hashes(self.apart))
                 finishing.run(*table.finish(self.apart))
                 finishing.commit()
 

@@ -19,6 +19,7 @@ from analytics_assets_tests.postgres import FreshDatabase
 
 SCHEMA = "analytics"
 PRODUCTS = ("product_id", "name", "category")
+SELECTED = f"{STAR} or key:sales_overview or key:order_value or key:product_performance or key:revenue_daily"
 USERS = ("user_id", "name", "email", "country")
 
 
@@ -83,7 +84,7 @@ def _lake_rows(lake: Lake, table: ServedTable, version: int) -> list[tuple[Any, 
 
 def fill(workshop: Workshop, days: int = 3) -> None:
     """Declare a shop with dimensions, deliver and run some days of it."""
-    workshop.selects = f"{STAR} or group:sales or group:customers"
+    workshop.selects = SELECTED
     deliveries.fill(workshop, days)
     feed = {"table": "products", "columns": {name: name for name in PRODUCTS}}
     workshop.source("products", {"path": "data/products.csv", "format": "csv", "feeds": [feed]})
