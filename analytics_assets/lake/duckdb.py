@@ -365,19 +365,24 @@ class DuckDBEngine:
 
     def append_batches(self, name: str, file: str, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> None:
         """Take a stream of Arrow batches into a delivery table; see `Engine.append_batches`."""
+        import duckdb
         import pyarrow as pa
 
         # the days order the files, whatever order they come in
-        order = f"coalesce({FILE_DAY} - DATE '1970-01-01', 0) * {_MAX_ROWS} + {ROW_NUMBER}"
-        files = f"{_text(file)} || coalesce('/' || {FILE_DAY}::VARCHAR, '')"
+        day, row_number = PREFIX + FILE_DAY, PREFIX + ROW_NUMBER
+        order = f"coalesce({day} - DATE '1970-01-01', 0) * {_MAX_ROWS} + {row_number}"
+        files = f"{_text(file)} || coalesce('/' || {day}::VARCHAR, '')"
         chosen = [f"{_quoted(column)}::VARCHAR" for column in columns]
-        selected = ", ".join([*chosen, order, files, FILE_DAY, ROW_NUMBER, "NULL"])
-        view, stream = self._new_name("batches"), iter(batches)
+        selected = ", ".join([*chosen, order, files, day, row_number, "NULL"])
+        failed: list[Exception] = []
+        view, stream = self._new_name("batches"), _remembering(batches, failed)
         for first in stream:
             reader = pa.RecordBatchReader.from_batches(first.schema, _some(first, stream))
             self.backend.con.register(view, reader)
             try:
                 self._run(f"INSERT INTO {_quoted(name)} SELECT {selected} FROM {_quoted(view)}")  # noqa: S608
+            except duckdb.Error as error:
+                raise (failed or [error])[0] from None
             finally:
                 self.backend.con.unregister(view)
 
@@ -445,6 +450,15 @@ class DuckDBEngine:
         """Let go of memory and temporary files; see `Engine.close`."""
         self.backend.disconnect()
         self._folder.cleanup()
+
+
+def _remembering(batches: Iterable[pa.RecordBatch], failed: list[Exception]) -> Iterator[pa.RecordBatch]:
+    """Keep what goes wrong in a stream: the engine has only its words."""
+    try:
+        yield from batches
+    except Exception as error:
+        failed.append(error)
+        raise
 
 
 def _some(first: pa.RecordBatch, stream: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -104,7 +104,8 @@ class Engine(Protocol):
         Args:
             name: The table.
             file: The name under which the rows remember their file, followed by `/` and the day where they have one.
-            batches: Rows with these columns as text, `row_number` and `file_day`; all batches of one schema.
+            batches: Rows with these columns as text, `ours__row_number` and `ours__file_day`; all of one schema.
+                What goes wrong in the stream is raised as it is.
             columns: The delivered columns.
         """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics_assets.lake.days import Days
-from analytics_assets.lake.engine import Engine
+from analytics_assets.lake.engine import FILE_DAY, PREFIX, ROW_NUMBER, Engine
 from analytics_assets.project.model import Project, ShopTable
 from analytics_assets.sources import files
 from analytics_assets.sources.columns import refuse_missing, refuse_unknown_exclusions
@@ -49,5 +49,7 @@ def _read_shop(
     rows = engine.new_delivery(name, delivered)
     if days.last >= project.first_day:  # the shop opened then
         opened = Days(max(days.first, project.first_day), days.last)
-        engine.append_batches(rows, table, deliver(project, table, opened), delivered)
+        names = [*delivered, PREFIX + ROW_NUMBER, PREFIX + FILE_DAY]
+        batches = (batch.rename_columns(names) for batch in deliver(project, table, opened))
+        engine.append_batches(rows, table, batches, delivered)
     return engine.delivery(rows), delivered

@@ -24,7 +24,7 @@ def batch(number: int, rows: int, on: dt.date | None) -> Any:
     )
     return pa.RecordBatch.from_arrays(
         [ids, words, pa.array(range(1, rows + 1), pa.int64()), pa.array([on] * rows, pa.date32())],
-        names=[*COLUMNS, "row_number", "file_day"],
+        names=[*COLUMNS, "ours__row_number", "ours__file_day"],
     )
 
 
@@ -62,9 +62,21 @@ def test_what_goes_wrong_in_the_stream_is_told(engine):
         raise ValueError("no such world")
 
     name = engine.new_delivery("visits", COLUMNS)
-    with pytest.raises(Exception, match="no such world"):
+    with pytest.raises(ValueError, match=r"^no such world$"):
         engine.append_batches(name, "visits", broken(), COLUMNS)
     assert rows(engine, name) == []
+
+
+def test_delivered_columns_may_be_called_as_ours_are(engine):
+    columns = ("row_number", "file_day", "file")
+    texts = [pa.array(["seven"]), pa.array(["some day"]), pa.array(["paper"])]
+    own = [pa.array([1], pa.int64()), pa.array([FIRST], pa.date32())]
+    told = pa.RecordBatch.from_arrays([*texts, *own], names=[*columns, "ours__row_number", "ours__file_day"])
+    name = engine.new_delivery("odd", columns)
+    engine.append_batches(name, "odd", [told], columns)
+    (row,) = rows(engine, name)
+    assert [row[column] for column in columns] == ["seven", "some day", "paper"]
+    assert (row["ours__row_number"], row["ours__file_day"]) == (1, FIRST)
 
 
 @pytest.mark.parametrize("at_once", [1, 2_000, 1 << 20])
