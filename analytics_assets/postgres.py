@@ -212,6 +212,16 @@ class Line:
         """Say that work goes on: the line waits its time again."""
         self._heard = time.monotonic()
 
+    def schema(self, query: str) -> pa.Schema:
+        """Give the columns of a query's rows, with the types that they come as."""
+
+        def describe(connection: Connection) -> pa.Schema:
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                return cursor.fetch_record_batch().schema
+
+        return self.ask(describe)
+
     def batches(self, query: str) -> Iterator[pa.RecordBatch]:
         """Give the rows of a query as a stream, the next batch being read while one is worked on.
 

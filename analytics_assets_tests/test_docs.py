@@ -51,6 +51,7 @@ from analytics_assets.project.loading import load_project
 from analytics_assets.project.model import ColumnMapping, Feed, Project, ProjectFile, Source
 from analytics_assets.project.operations import Daily
 from analytics_assets.project.plans import State
+from analytics_assets.project.postgres import PostgresRows
 from analytics_assets.project.quality import AcceptedDays, Quality
 from analytics_assets.project.shop import (
     SIZES,
@@ -109,7 +110,7 @@ OF_THE_SHOP: dict[type[BaseModel], str] = {
     "model",
     [
         ProjectFile, Customers, Forecasts, Marketing, Control, Quality, AcceptedDays, Daily, Source, Feed,
-        ColumnMapping, Question,
+        PostgresRows, ColumnMapping, Question,
     ],
 )  # fmt: skip
 def test_every_key_of_a_project_is_documented_in_its_own_words(model: type[BaseModel]) -> None:
@@ -137,6 +138,13 @@ def test_every_key_of_a_plan_is_documented_in_its_own_words(model: type[BaseMode
     for name, field in model.model_fields.items():
         told = re.escape(field.description or "?")
         assert re.search(rf"^\| `{name}` \|.*\| {told} \|$", EXPERIMENTS, re.MULTILINE), name
+
+
+def test_the_postgres_source_in_the_documents_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.yaml"
+    path.write_text(re.findall(r"```yaml\n(postgres:.*?)```", PROJECTS, re.DOTALL)[0])
+    source, _ = read_yaml(path, Source)
+    assert (source.origin, source.kind) == ("postgres table public.events_raw of SHOP_DATABASE_URL", "postgres")
 
 
 def test_the_plan_in_the_documents_is_one(tmp_path: Path) -> None:

@@ -331,7 +331,9 @@ def _landing_definition(
         selected = [contract for contract in contracts if dg.AssetKey(contract.table) in context.selected_asset_keys]
         with told_to_people():
             days = run_days(context, project)
-            landings = [land(name, project, days, runtime.lake.engine, runtime.folder) for name in sources]
+            landings = [
+                land(name, project, days, runtime.lake.engine, runtime.folder, runtime.environment) for name in sources
+            ]
             for contract in selected:
                 yield from _land_table(Step(context, contract), contract, landings, project, days)
             for landing in landings:
@@ -366,11 +368,15 @@ def _land_table(
         # what a file held beside this table's rows went to its other tables, to other days, or was left out
         total = sum(landing.routed.get(table, 0) for table in landing.routed if table not in landing.things)
         total += landing.other_days + sum(landing.filtered.values())
-        parts = f"{landing.delivered:,} in the files of {landing.source} = {total:,} routed, of other days, or filtered"
+        parts = f"{landing.delivered:,} delivered by {landing.source} = {total:,} routed, of other days, or filtered"
         findings.append(Finding("accounting", parts, "error", abs(landing.delivered - total)))
         if landing.empty_files:
             shown = ", ".join(landing.empty_files[:5])
-            findings.append(Finding("volume", f"no file is empty ({shown})", "warning", len(landing.empty_files)))
+            what = "file" if project.sources[landing.source].path else "day"
+            findings.append(Finding("volume", f"no {what} is empty ({shown})", "warning", len(landing.empty_files)))
+        if landing.undated:
+            told = f"each row of {landing.source} has a day to be delivered on"
+            findings.append(Finding("volume", told, "warning", landing.undated))
     if contract.day:
         # a file that was archived takes its rows along: they are gone from the tables, and somebody has to know
         before = step.runtime.lake.rows_by_day(contract.table)

@@ -59,7 +59,7 @@ def _nobody(_: StepReport) -> None:
 
 @dataclass
 class Runtime:
-    """Hold what the steps of one run share."""
+    """Hold what the steps of one run share; `environment` has the secrets that sources name."""
 
     lake: Lake
     run_id: str
@@ -68,6 +68,7 @@ class Runtime:
     charts: Path
     reports: Path
     listener: Listener
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     written: dict[str, Computed] = field(default_factory=dict)
     _last_days: dict[tuple[tuple[str, Computed | None], ...], dt.date | None] = field(default_factory=dict)
 
@@ -121,6 +122,7 @@ def open_runtime(
             settings.charts_folder(project),
             settings.reports_folder(project),
             listener,
+            settings.environment,
         )
 
 

@@ -119,6 +119,7 @@ def check(folder: Path | None) -> None:
     from analytics_assets.assets.catalog import resolve
     from analytics_assets.assets.drawing import drawable
     from analytics_assets.project.alerts import unset_variables
+    from analytics_assets.project.loading import unset_in_sources
 
     graph = resolve(project)
     gallery = drawable(project, graph)
@@ -131,4 +132,5 @@ def check(folder: Path | None) -> None:
         f"{project.name}: {project.first_day}{ended}, days in {project.time_zone}, amounts in {project.currency}"
     )
     console.graph(groups, {**graph.absent, **gallery.absent})
-    console.warnings([str(problem) for problem in unset_variables(project.folder, settings.environment)])
+    unset = [*unset_in_sources(project, settings.environment), *unset_variables(project.folder, settings.environment)]
+    console.warnings([str(problem) for problem in unset])

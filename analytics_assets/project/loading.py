@@ -29,6 +29,7 @@ SOURCES = "sources"
 EXPERIMENTS = "experiments"
 FOLDERS = (SOURCES, *KINDS, EXPERIMENTS)
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
+_ORIGINS = ("path", "postgres", "shop")
 _OF_FILES = ("path", "format", "encoding", "delimiter", "quote", "optional")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -102,6 +103,28 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
     if mixed := [*mixed, *experiment_problems(project, asked)]:
         raise ProjectError(mixed)
     return project
+
+
+def unset_in_sources(project: Project, environment: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Find environment variables that the sources of a project name, and that are not set.
+
+    It is no error: another machine may be the one that reads.
+    """
+    unset: list[Problem] = []
+    for name, source in project.sources.items():
+        if source.postgres is None or all(map(environment.get, source.postgres.variables.values())):
+            continue
+        _, positions = read_yaml(project.folder / SOURCES / f"{name}.yaml", Source)
+        unset += [
+            positions.problem(
+                ("postgres", key),
+                f"the environment variable {variable} is not set here",
+                f"{name} cannot be read from a machine without it",
+            )
+            for key, variable in source.postgres.variables.items()
+            if not environment.get(variable)
+        ]
+    return tuple(unset)
 
 
 def _read(path: Path, model: type[M], problems: list[Problem]) -> M | None:
@@ -189,22 +212,26 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 
 def _origin_problems(source: Source, positions: Positions, *, has_shop: bool) -> Iterator[Problem]:
-    """Hold a source to one origin: files, with `path` and `format`, or a table of the shop."""
-    tables = f"`shop:` with a table of {', '.join(SHOP_TABLES)}"
-    if source.shop is None:
+    """Hold a source to one origin: files, with `path` and `format`, Postgres, or a table of the shop."""
+    others = f"`postgres:` with `url_env` and `table`, or `shop:` with a table of {', '.join(SHOP_TABLES)}"
+    said = [key for key in _ORIGINS if getattr(source, key) is not None]
+    if "postgres" in said and "shop" in said:
+        yield positions.problem(("shop",), "rows come from Postgres or from the shop", "Keep one of them", key=True)
+    elif not said or said == ["path"]:
         missing = [key for key in ("path", "format") if getattr(source, key) is None]
         if len(missing) == 1:
             about = Source.model_fields[missing[0]].description or ""
             yield positions.problem((), f"missing key '{missing[0]}'", about)
         elif missing:
-            hint = f"Write `path` and `format` for files, or {tables}"
+            hint = f"Write `path` and `format` for files, or {others}"
             yield positions.problem((), "it does not say where its rows come from", hint)
         return
     for key in _OF_FILES:
         if key in source.model_fields_set:
-            hint = f"Remove '{key}'; or remove 'shop', and write `path` and `format`"
-            yield positions.problem((key,), "rows of the shop come in no file", hint, key=True)
-    if not has_shop:
+            hint = f"Remove '{key}'; or remove '{said[-1]}', and write `path` and `format`"
+            what = "the shop" if source.shop else "Postgres"
+            yield positions.problem((key,), f"rows of {what} come in no file", hint, key=True)
+    if source.shop is not None and not has_shop:
         hint = f"Put a {SHOP_FILE} beside {PROJECT_FILE}; `seed: 1` is all that it need hold"
         yield positions.problem(("shop",), f"the project has no {SHOP_FILE}", hint, key=True)
 
@@ -297,8 +324,9 @@ def _mixed_problems(project: Project, places: Mapping[str, Positions]) -> Iterat
         if len({source.by_day(feed) for _, _, source, feed in feeds}) > 1:
             for name, place, source, feed in feeds:
                 if not source.by_day(feed):
+                    dated = "Say `day_by`" if source.postgres else "Put {day} in the path"
                     yield places[name].problem(
                         ("feeds", place),
                         f"{table} comes by day from another source, and here without a day",
-                        f"Put {{day}} in the path{f', or map {feed.delivered.time}' if feed.delivered.time else ''}",
+                        f"{dated}{f', or map {feed.delivered.time}' if feed.delivered.time else ''}",
                     )

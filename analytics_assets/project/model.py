@@ -26,6 +26,7 @@ from analytics_assets.project.conditions import Condition
 from analytics_assets.project.experiments import Plan
 from analytics_assets.project.operations import Daily
 from analytics_assets.project.plans import Locked, Registration, registration
+from analytics_assets.project.postgres import PostgresRows
 from analytics_assets.project.quality import Quality
 from analytics_assets.project.questions import Questions
 from analytics_assets.project.shop import Shop
@@ -149,11 +150,12 @@ class Feed(Model):
 
 
 class Source(Model):
-    """Say where rows come from, files or the synthetic shop, how they are written, and which raw tables they feed."""
+    """Say where rows come from (files, Postgres, the synthetic shop), how they are written, and what they feed."""
 
     path: str | None = Field(
         None, description="a path or fsspec URL, with * for any text and {day} or {day:%Y%m%d} for the delivery day"
     )
+    postgres: PostgresRows | None = Field(None, description="instead of files, a table or query of a Postgres database")
     shop: ShopTable | None = Field(
         None, description=f"instead of files, a table of the synthetic shop: {', '.join(SHOP_TABLES)}"
     )
@@ -176,32 +178,34 @@ class Source(Model):
 
     @property
     def origin(self) -> str:
-        """Where the rows come from: the path of the files, or the table of the shop."""
-        return self.path or f"the shop's {self.shop}"
+        """Where the rows come from: the path of the files, or a table."""
+        return self.path or (self.postgres.origin if self.postgres else f"the shop's {self.shop}")
 
     @property
     def kind(self) -> str:
-        """What the rows come as: the files' format, or `shop`."""
-        return self.format or "shop"
+        """What the rows come as: the files' format, `postgres` or `shop`."""
+        return self.format or ("postgres" if self.postgres else "shop")
 
     @property
     def day_form(self) -> str | None:
-        """The strptime format of the day in a delivery's name, None where there is none."""
+        """The strptime format of the day in a delivery's name, None where deliveries have no day."""
         if self.shop is not None:
             return None if self.shop in SHOP_SNAPSHOTS else ISO_DAY
+        if self.postgres is not None:
+            return None if self.postgres.day_by is None else ISO_DAY
         found = DAY_IN_PATH.search(self.origin)
         return None if found is None else found["form"] or ISO_DAY
 
     @property
     def has_many_files(self) -> bool:
-        """Whether the rows come in more than one file."""
-        return self.day_form is not None or glob.has_magic(self.origin)
+        """Whether the rows come in more than one file, or as on more than one day."""
+        return self.day_form is not None or (self.path is not None and glob.has_magic(self.path))
 
     def by_day(self, feed: Feed) -> bool:
         """Say whether a feed's raw table is kept by delivery day, or is a snapshot that is replaced as a whole.
 
-        A day in the delivery's name dates it; without one the row's own time does. Things that have no time of
-        their own (users, products) and rows without one are a snapshot.
+        A day in the delivery's name, or the column `day_by`, dates it; without one the row's own time does. Things that
+        have no time of their own (users, products) and rows without one are a snapshot.
         """
         time = feed.delivered.time
         return self.day_form is not None or (time is not None and feed.mapping(time) is not None)

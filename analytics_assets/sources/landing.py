@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import ibis
@@ -49,7 +50,8 @@ class Landing:
         other_days: Rows of a file without a day that belong to other days.
         filtered: Rows left out, by condition.
         files: How many files there were; of the shop, days with rows.
-        empty_files: Files without rows, where that is odd.
+        empty_files: Files, or days, without rows, where that is odd.
+        undated: Rows that belong to no day, so that no run reads them.
     """
 
     source: str
@@ -62,6 +64,7 @@ class Landing:
     filtered: Mapping[str, int]
     files: int
     empty_files: tuple[str, ...]
+    undated: int
 
 
 def meets(rows: Table, condition: Condition) -> BooleanValue:
@@ -197,10 +200,27 @@ def _counts(routed: Table, source: Source, project: Project, days: Days, engine:
     return {name: count or 0 for name, count in counted.items()} | today
 
 
-def land(name: str, project: Project, days: Days, engine: Engine, folder: Path) -> Landing:
-    """Read what one source delivered on some days, in one pass over its files, and route it to raw tables."""
+def land(
+    name: str,
+    project: Project,
+    days: Days,
+    engine: Engine,
+    folder: Path,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Landing:
+    """Read what one source delivered on some days, in one pass over its files, and route it to raw tables.
+
+    Args:
+        name: The source.
+        project: The project.
+        days: The days of delivery.
+        engine: What computes.
+        folder: For copies of files.
+        environment: Holds what a source names by a variable: where a database is, and its password.
+    """
     source = project.sources[name]
-    rows, columns, empty = read(name, project, days, engine, folder)
+    reading = read(name, project, days, engine, folder, environment)
+    rows, columns = reading.rows, reading.columns
     routed = rows.mutate(**{ROUTE: route(rows, source)})
     counted = _counts(routed, source, project, days, engine)
     raw: dict[str, Table] = {}
@@ -236,6 +256,7 @@ def land(name: str, project: Project, days: Days, engine: Engine, folder: Path) 
         things=frozenset(feed.delivered.name for feed in source.feeds if feed.distinct),
         other_days=other_days,
         filtered=filtered,
-        files=counted["files"] + len(empty),
-        empty_files=empty,
+        files=counted["files"] + len(reading.empty),
+        empty_files=reading.empty,
+        undated=reading.undated,
     )
