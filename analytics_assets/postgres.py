@@ -331,7 +331,7 @@ def in_words(error: Exception, database: Database) -> PostgresError:
             return PostgresError(message)
         case _ if "does not exist" in said and "database" in said and not state:
             return PostgresError(f"{where} has no database {database.name}. Make it, or name another one.")
-        case "" | "08000" | "08006" | "08001" | "08003" | "08P01":
+        case "57P01" | "57P02" | "57P03" | "" | "08000" | "08006" | "08001" | "08003" | "08P01":
             message = f"{where} cannot be reached, or went away: {said}."
             return PostgresError(message, passing=True)
         case _:
@@ -345,7 +345,8 @@ def _is_refused(said: str) -> bool:
 
 def _first_line(error: Exception) -> str:
     text = re.sub(r"\.? SQLSTATE: \w+$", "", str(error).strip())
-    text = re.sub(r"^([A-Z_]+: )?(\[libpq\] )?", "", text.partition("\nQuery was: ")[0]).rpartition("ERROR:  ")[2]
+    text = re.sub(r"^([A-Z_]+: )?(\[libpq\] )?", "", text.partition("\nQuery was: ")[0])
+    text = re.split(r"(?:ERROR|FATAL|PANIC):  ", text)[-1]
     # what the server shows of a statement is not what anybody wrote
     lines = [line.strip() for line in re.sub(r"\nLINE \d+: .*", "", text).splitlines() if line.strip(" ^.")]
     return " ".join(lines[:3]).rstrip(".") or type(error).__name__

@@ -18,7 +18,8 @@ from analytics_assets.project.base import Model
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _READS = re.compile(r"[\s(]*(select|with|values|table)\b", re.IGNORECASE)
-_NAME = re.compile(r'"((?:[^"\0]|"")+)"|([^\W\d][\w$]*)')
+_NAME = r'"(?:[^"\0]|"")+"|[^\W\d][\w$]*'
+_TABLE = re.compile(rf"(?:({_NAME})\.)?({_NAME})")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -27,22 +28,17 @@ def _names(text: str) -> tuple[str, ...]:
     >>> _names('raw."Events 2024"')
     ('raw', 'Events 2024')
     """
-    names: list[str] = []
-    place = 0
-    while (found := _NAME.match(text, place)) is not None:
-        if found[2] and found[2] != found[2].lower():
-            raise ValueError(f"'{found[2]}' has capital letters, and then Postgres wants double quotes around it")
-        names.append(found[2] or found[1].replace('""', '"'))
-        place = found.end()
-        if place == len(text):
-            break
-        place += 1 if text[place] == "." else len(text)
-    if place != len(text) or not names or len(names) > 2:
+    found = _TABLE.fullmatch(text)
+    if found is None:
         raise ValueError(
             f"'{text}' is no table; write it as in SQL: public.events_raw, with double quotes around a name that has "
             "spaces, capitals or signs"
         )
-    return tuple(names)
+    names = [name for name in found.groups() if name]
+    for name in names:
+        if not name.startswith('"') and name != name.lower():
+            raise ValueError(f"'{name}' has capital letters, and then Postgres wants double quotes around it")
+    return tuple(name[1:-1].replace('""', '"') if name.startswith('"') else name for name in names)
 
 
 def _table(text: str) -> str:

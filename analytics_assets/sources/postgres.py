@@ -72,7 +72,7 @@ def _read(
         _refuse_absent(name, asked, line)
     kinds = _kinds(name, asked, line)
     columns = tuple(kinds)
-    refuse_missing(name, source, source.origin, columns)
+    refuse_missing(name, source, f"source {name}: {asked.origin}", columns)
     refuse_unknown_exclusions(name, source, columns)
     cast = _refuse_undatable(name, asked, kinds)
     undated = _count_undated(asked, cast, line) if cast else 0
