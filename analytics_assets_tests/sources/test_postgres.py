@@ -13,7 +13,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analytics_assets.lake.days import Days
@@ -227,6 +227,9 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "America/Costa_Rica", "Amer
     on=st.dates(dt.date(2015, 1, 1), dt.date(2030, 12, 31)),
     minutes=st.integers(-2 * 24 * 60, 2 * 24 * 60),
 )
+@example(
+    "America/Costa_Rica", "America/New_York", dt.date(2024, 11, 3), -30
+)  # it begins in an hour that is shown twice
 def test_a_day_begins_where_the_first_of_its_instants_is(reporting, written, on, minutes):
     zone = ZoneInfo(written)
     midnight = dt.datetime.combine(on, dt.time(), ZoneInfo(reporting)).astimezone(dt.UTC)
@@ -245,11 +248,13 @@ def test_a_day_begins_where_the_first_of_its_instants_is(reporting, written, on,
     ("kind", "made"),
     [
         ("timestamptz", "at"),
+        ("stamp", "at"),
         ("timestamp", "at at time zone 'Europe/Berlin'"),
         ("date", "(at at time zone 'Europe/Berlin')::date"),
     ],
 )
 def test_days_on_which_clocks_are_set_are_read_whole_whatever_the_column_s_type(engine, database, turn, kind, made):
+    database.ask("create domain stamp as timestamptz(3) check (value is not null)")
     database.ask(
         f"create table t as select at::text event_id, 'view' event_type, at as occurred_at, ({made})::{kind} as d "
         "from generate_series(%s::timestamptz, %s::timestamptz, '15 minutes') as at",
@@ -359,6 +364,19 @@ def test_a_query_is_read_as_a_table_is(engine, events):
     query = "with kept as (select * from events_raw where event_id <> 'test') select * from kept -- 100 % of them;"
     found = landed(engine, events, declared(query=query, day_by="ingested_at"), 2)
     assert values(engine, found, "event_id", "file") == [("e2", "query/2024-03-02")]
+
+
+def test_views_and_tables_in_parts_are_tables_too(engine, database):
+    database.ask(f"create table parted ({TABLE}) partition by range (ingested_at)")
+    for n in (1, 2):
+        database.ask(
+            f"create table p{n} partition of parted for values from ('2024-03-0{n}Z') to ('2024-03-0{n + 1}Z')"
+        )
+    add(database, "e1 01T10:00 01T10:00", "e2 01T10:00 02T10:00", table="parted")
+    database.ask("create view seen as select * from parted; create materialized view kept as select * from seen")
+    for name in ("parted", "seen", "kept"):
+        found = landed(engine, database, declared(table=name, day_by="ingested_at"), 1, 2)
+        assert values(engine, found, "event_id") == ["e1", "e2"]
 
 
 def test_columns_that_differ_only_in_case_are_refused(engine, database):
