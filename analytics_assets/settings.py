@@ -27,7 +27,10 @@ class Settings(BaseSettings):
     '2GB'
     """
 
-    model_config = SettingsConfigDict(env_prefix="ANALYTICS_", populate_by_name=True, frozen=True)
+    # an empty variable is what Docker Compose makes of one that nobody set
+    model_config = SettingsConfigDict(
+        env_prefix="ANALYTICS_", populate_by_name=True, frozen=True, env_ignore_empty=True
+    )
 
     project: Path = Field(
         Path(__file__).parent / "shop", description="the project's folder; the synthetic shop by default"
@@ -73,6 +76,25 @@ class Settings(BaseSettings):
     )
     warehouse_seconds: int = Field(
         300, ge=1, description="seconds without an answer after which the warehouse counts as hanging"
+    )
+    warehouse_reader_password: SecretStr | None = Field(
+        None, description="the password that `migrate` gives the reader; without one it makes no reader"
+    )
+    history_url: SecretStr | None = Field(
+        None,
+        description="the Postgres database of Dagster's history, postgresql://USER:PASSWORD@HOST:5432/DATABASE, where "
+        "`dagster.yaml` says that it is in Postgres",
+    )
+    history_password: SecretStr | None = Field(
+        None, description="the password as it is, instead of one that is percent-encoded in the URL"
+    )
+    admin_url: SecretStr | None = Field(
+        None,
+        description="an administrator of Postgres, as whom `migrate` makes the roles and databases of the other URLs; "
+        "without it, they must be there",
+    )
+    admin_password: SecretStr | None = Field(
+        None, description="the password as it is, instead of one that is percent-encoded in the URL"
     )
     dagster_home: Path | None = Field(
         None,

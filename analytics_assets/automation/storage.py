@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 
 if TYPE_CHECKING:
@@ -38,7 +39,36 @@ class _Batch(threading.local):
         self.connections: dict[str, Connection] = {}
 
 
-class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
+class PlannedOnce(SqlEventLogStorage):
+    """What a batch says about assets and checks, written once and not once a partition."""
+
+    def index_batch(self, index: Connection, assets: Mapping[int, EventLogEntry]) -> None:
+        """Record what events about assets, by their id, say."""
+        self._store_asset_event_tags(index, list(assets.values()), list(assets))
+        # Events of one type set the same columns of their asset's row: the last of them is what remains.
+        last = {(e.get_dagster_event().asset_key, e.dagster_event_type): event_id for event_id, e in assets.items()}
+        for event_id in sorted(last.values()):
+            self._store_asset_event(index, assets[event_id], event_id)
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Plan the check for every partition of the run, serializing the event once instead of per partition."""
+        planned = event.get_dagster_event().asset_check_planned_data
+        stored = self._event_to_row(event)
+        row = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": stored["event"],
+            "evaluation_event_timestamp": stored["timestamp"],
+            "evaluation_event_storage_id": event_id,
+        }
+        partitions = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+        with self.index_connection() as index:
+            index.execute(AssetCheckExecutionsTable.insert(), [{**row, "partition": key} for key in partitions])
+
+
+class BatchingSqliteEventLogStorage(PlannedOnce, SqliteEventLogStorage):
     """Store a batch of events in one transaction per database, none of which is committed if one of them fails.
 
     The databases of the runs are committed before the index, the order in which Dagster's own storage writes them.
@@ -72,32 +102,10 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
 
     def _index(self, index: Connection, events: Mapping[int, EventLogEntry]) -> None:
         """Record what the events, by their id in the index, say about assets and checks."""
-        assets = {event_id: event for event_id, event in events.items() if event.dagster_event_type in ASSET_EVENTS}
-        self._store_asset_event_tags(index, list(assets.values()), list(assets))
-        # Events of one type set the same columns of their asset's row: the last of them is what remains.
-        last = {(e.get_dagster_event().asset_key, e.dagster_event_type): event_id for event_id, e in assets.items()}
-        for event_id in sorted(last.values()):
-            self._store_asset_event(index, assets[event_id], event_id)
+        self.index_batch(index, {n: event for n, event in events.items() if event.dagster_event_type in ASSET_EVENTS})
         for event_id, event in events.items():
             if event.dagster_event_type in ASSET_CHECK_EVENTS:
                 self.store_asset_check_event(event, event_id)
-
-    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
-        """Plan the check for every partition of the run, serializing the event once instead of per partition."""
-        planned = event.get_dagster_event().asset_check_planned_data
-        stored = self._event_to_row(event)
-        row = {
-            "asset_key": planned.asset_key.to_string(),
-            "check_name": planned.check_name,
-            "run_id": event.run_id,
-            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
-            "evaluation_event": stored["event"],
-            "evaluation_event_timestamp": stored["timestamp"],
-            "evaluation_event_storage_id": event_id,
-        }
-        partitions = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
-        with self.index_connection() as index:
-            index.execute(AssetCheckExecutionsTable.insert(), [{**row, "partition": key} for key in partitions])
 
     @contextmanager
     def _transactions(self, shards: Sequence[str]) -> Iterator[Mapping[str, Connection]]:
