@@ -10,6 +10,7 @@ import click
 
 from analytics_assets.cli.alerts import alerts
 from analytics_assets.cli.care import forget, releases, restore, vacuum
+from analytics_assets.cli.deploying import migrate
 from analytics_assets.cli.experiments import experiment, power_of
 from analytics_assets.cli.running import backfill, check, run
 from analytics_assets.cli.serving import publish
@@ -24,7 +25,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(run, backfill, check, status, doctor, alerts, tables, show, rejected, findings, power_of, experiment),
-    *(releases, restore, vacuum, forget, publish),
+    *(releases, restore, vacuum, forget, publish, migrate),
 )
 for command in _COMMANDS:
     main.add_command(command)

@@ -87,10 +87,11 @@ def days_between(
 def reading() -> Iterator[None]:
     """Let a foreseeable failure end the command with its message."""
     from analytics_assets.lake.errors import LakeError
+    from analytics_assets.postgres import PostgresError
 
     try:
         yield
-    except LakeError as error:
+    except (LakeError, PostgresError) as error:
         raise click.ClickException(str(error)) from error
 
 
