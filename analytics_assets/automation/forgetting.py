@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics_assets.assets.catalog import resolve
 from analytics_assets.assets.people import ORDER, USER, VISITOR, Person, of_person, values
-from analytics_assets.automation.history import Scrubbed, scrub
+from analytics_assets.automation.history import Scrubbed, history_database, scrub
 from analytics_assets.contracts.model import UNKNOWN_MEMBER
 from analytics_assets.contracts.star import MAP_IDENTITY
 from analytics_assets.lake.days import Days, DaySet
@@ -230,7 +230,7 @@ def forget(runtime: Runtime, project: Project, settings: Settings, sighting: Sig
         release=release.number,
         removed=_purge(lake, release, now),
         exports=_exports(lake, release, contracts, project, settings),
-        history=scrub(settings.history, [person.user, *sorted(person.visitors)]),
+        history=scrub(settings.history, [person.user, *sorted(person.visitors)], history_database(settings)),
     )
 
 

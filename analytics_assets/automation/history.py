@@ -1,10 +1,10 @@
-"""Dagster's history on one machine: taking a person's ids out of the samples that failed checks kept.
+"""Dagster's history: taking a person's ids out of the samples that failed checks kept.
 
-Belongs here: the files of the history. Does not belong here: whose ids (`forgetting`).
+Belongs here: the files of the history, and its tables in Postgres. Does not belong here: whose ids (`forgetting`).
 
 A check that fails shows up to five rows by key, as `user_id 17, day 2024-03-01`, in its metadata, in the message of the
 failure and so in the logs of the run. That is the only way in which an id comes into the history; these places are
-written anew. What is stored elsewhere (Postgres, a log collector) is not reached.
+written anew. What is stored elsewhere (a log collector) is not reached.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from analytics_assets.postgres import Database, PostgresError, connected, quoted
+from analytics_assets.settings import Settings
+
+URL = "ANALYTICS_HISTORY_URL"
 STAND_IN = "(forgotten)"
 _LOGS = {".out", ".err", ".log", ".txt"}
 _SECONDS = 30.0
@@ -34,10 +38,28 @@ class Scrubbed:
     left: tuple[str, ...] = ()
 
 
-def scrub(history: Path, ids: Iterable[str]) -> Scrubbed:
-    """Take ids out of the samples in a history's databases and logs; what cannot be written is told."""
+def history_database(settings: Settings) -> Database | None:
+    """Return where the settings say that Dagster's history is; None where it is in files.
+
+    Raises:
+        PostgresError: Where the URL cannot be read.
+    """
+    if settings.history_url is None:
+        return None
+    password = settings.history_password.get_secret_value() if settings.history_password else None
+    return Database.read(settings.history_url.get_secret_value(), URL, password)
+
+
+def scrub(history: Path, ids: Iterable[str], database: Database | None = None) -> Scrubbed:
+    """Take ids out of the samples in a history's databases and logs; what cannot be written is told.
+
+    Args:
+        history: The folder of the history.
+        ids: Whose.
+        database: Where runs and events are in Postgres.
+    """
     found = [text for text in ids if text]
-    if not history.is_dir() or not found:
+    if not found:
         return Scrubbed(0)
     # in a database the samples stand in JSON, where some letters are escaped
     spelt = sorted({*found, *(text.encode("unicode_escape").decode() for text in found)}, key=len, reverse=True)
@@ -47,7 +69,7 @@ def scrub(history: Path, ids: Iterable[str]) -> Scrubbed:
         rf"((?:\b(?:user_id|unit|anonymous_id|session_id|spellings)|\|) )(?:{either})(?=[/,;\"\\\s]|$)"
     )
     places, left = 0, []
-    for path in sorted(path for path in history.rglob("*") if path.is_file()):
+    for path in sorted(path for path in history.rglob("*") if path.is_file()) if history.is_dir() else ():
         try:
             if path.suffix == ".db":
                 places += _in_database(path, pattern, spelt)
@@ -59,7 +81,37 @@ def scrub(history: Path, ids: Iterable[str]) -> Scrubbed:
                 places += count
         except (OSError, sqlite3.Error) as error:
             left.append(f"{path}: {error}")
+    if database is not None:
+        try:
+            places += _in_postgres(database, pattern, spelt)
+        except PostgresError as error:
+            left.append(str(error))
     return Scrubbed(places, tuple(left))
+
+
+def _in_postgres(database: Database, pattern: re.Pattern[str], ids: Iterable[str]) -> int:
+    """Write the texts anew that hold a sample, all of them or none; then let go of what was there."""
+    places, touched = 0, set()
+    with connected(database) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+            " AND data_type IN ('text', 'character varying')"
+        )
+        for table, column in cursor.fetchall():
+            name, text = quoted(table), quoted(column)
+            holds = " OR ".join(f"position(${n} IN {text}) > 0" for n, _ in enumerate(ids, 1))
+            cursor.execute(f"SELECT ctid::text, {text} FROM {name} WHERE {holds}", list(ids))  # noqa: S608
+            for place, told in cursor.fetchall():
+                fresh, count = pattern.subn(rf"\1{STAND_IN}", told)
+                if count:
+                    cursor.execute(f"UPDATE {name} SET {text} = $1 WHERE ctid = $2::tid", [fresh, place])  # noqa: S608
+                    touched.add(name)
+                    places += 1
+        connection.commit()
+        if touched:
+            connection.adbc_connection.set_autocommit(True)
+            cursor.execute(f"VACUUM {', '.join(sorted(touched))}")
+    return places
 
 
 def _in_database(path: Path, pattern: re.Pattern[str], ids: Iterable[str]) -> int:

@@ -24,6 +24,7 @@ from dagster._serdes import ConfigurableClass
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from sqlalchemy.exc import DBAPIError
 
+from analytics_assets.automation.history import URL, history_database
 from analytics_assets.automation.storage import PlannedOnce
 from analytics_assets.postgres import Database, PostgresError, in_words
 from analytics_assets.settings import Settings
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
     from sqlalchemy.engine import Connection, Engine
 
-URL = "ANALYTICS_HISTORY_URL"
 PATIENCE = 300.0
 """Seconds that a run or a service waits for a server that is away, longer than any restart of it takes."""
 AT_ONCE = 10.0
@@ -42,18 +42,6 @@ AT_ONCE = 10.0
 _PAUSE = 0.5
 _INSERT = SqlEventLogStorageTable.insert()
 _RETURNING_ID = _INSERT.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-
-
-def history_database(settings: Settings) -> Database:
-    """Return where the settings say that Dagster's history is.
-
-    Raises:
-        PostgresError: Where they do not say it.
-    """
-    if settings.history_url is None:
-        raise PostgresError(f"{URL} is not set: write postgresql://USER@HOST:5432/DATABASE of Dagster's history")
-    password = settings.history_password.get_secret_value() if settings.history_password else None
-    return Database.read(settings.history_url.get_secret_value(), URL, password)
 
 
 def sqlalchemy_url(database: Database) -> str:
@@ -196,7 +184,10 @@ class PostgresHistory(DagsterStorage, ConfigurableClass):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> PostgresHistory:
         """Build the storage that the `storage` section of a `dagster.yaml` asks for."""
-        url = sqlalchemy_url(history_database(Settings()))
+        database = history_database(Settings())
+        if database is None:
+            raise PostgresError(f"{URL} is not set: write postgresql://USER@HOST:5432/DATABASE of Dagster's history")
+        url = sqlalchemy_url(database)
         engine = sa.create_engine(url, poolclass=sa.NullPool)
         with _patient(engine, AT_ONCE):  # so that a wrong password is said in words
             return cls(url, inst_data, **config_value)

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analytics_assets.automation.postgres_storage import history_database
+from analytics_assets.automation.history import URL, history_database
 from analytics_assets.postgres import Database, PostgresError, in_words, literal, quoted
 from analytics_assets.settings import Settings
 
@@ -48,7 +48,10 @@ def wanted(settings: Settings) -> tuple[Grant, ...]:
     Raises:
         PostgresError: Where a URL cannot be read, or lacks a password.
     """
-    grants = [Grant(history_database(settings), "ANALYTICS_HISTORY_PASSWORD")]
+    history = history_database(settings)
+    if history is None:
+        raise PostgresError(f"{URL} is not set: say whose database Dagster's history shall be")
+    grants = [Grant(history, "ANALYTICS_HISTORY_PASSWORD")]
     if settings.warehouse_url is not None:
         password = settings.warehouse_password.get_secret_value() if settings.warehouse_password else None
         warehouse = Database.read(settings.warehouse_url.get_secret_value(), "ANALYTICS_WAREHOUSE_URL", password)

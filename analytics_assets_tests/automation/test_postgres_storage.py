@@ -17,6 +17,7 @@ from dagster_postgres import PostgresEventLogStorage
 from sqlalchemy import event as sa_event
 
 from analytics_assets.automation import postgres_storage
+from analytics_assets.automation.history import STAND_IN, scrub
 from analytics_assets.automation.postgres_storage import (
     BatchingPostgresEventLogStorage,
     PostgresHistory,
@@ -198,3 +199,29 @@ def test_a_history_without_a_place_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("ANALYTICS_HISTORY_URL", raising=False)
     with pytest.raises(PostgresError, match="ANALYTICS_HISTORY_URL is not set"):
         instance_on(tmp_path, CUSTOM)
+
+
+def test_samples_in_the_history_are_rewritten(database: FreshDatabase, tmp_path: Path) -> None:
+    """As `scrub` does in files: every text of every table, and nobody else's."""
+    who, sample = "o'h€ra%_", "user_id o'h€ra%_, day 2024-03-01; user_id o'h€ra%_2, day 2024-03-01"
+    storage = BatchingPostgresEventLogStorage(alchemy(database.url()))
+    storage.store_event_batch(
+        [entry("run", 0, materialized("x", "2024-01-01", metadata={"samples": sample})), entry("run", 1, None, sample)]
+    )
+    storage.store_event(entry("run", 2, None, "row_number o'h€ra%_"))
+    done = scrub(tmp_path, [who], Database.read(database.url(), "here"))
+    assert (done.places, done.left) == (3, ())  # two events, and the asset's last materialization
+    logs = [record.user_message for record in storage.get_logs_for_run("run")]
+    assert logs[1] == sample.replace("user_id o'h€ra%_,", f"user_id {STAND_IN},")
+    assert logs[2] == "row_number o'h€ra%_"
+    kept = storage.get_asset_records([dg.AssetKey("x")])[0].asset_entry.last_materialization
+    assert kept is not None
+    assert kept.asset_materialization is not None
+    assert kept.asset_materialization.metadata["samples"].value == logs[1]
+    assert scrub(tmp_path, [who], Database.read(database.url(), "here")).places == 0
+
+
+def test_a_history_that_cannot_be_reached_is_named(database: FreshDatabase, tmp_path: Path) -> None:
+    done = scrub(tmp_path, ["17"], Database.read(database.url(password="wrong password"), "here"))
+    assert done.places == 0
+    assert "refuses the password or the user" in done.left[0]
