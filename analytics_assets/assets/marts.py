@@ -7,7 +7,10 @@ counts as a sale, a refund or a profit (`analysis.sales`).
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import ibis
 
@@ -172,7 +175,7 @@ def reconciliation(  # noqa: PLR0913, PLR0917 - the tables that must agree
     parts = revenue_daily.filter(revenue_daily.dimension == "category")
     known = order_value.filter(order_value.user_id.notnull())
     held = [
-        _held(f"{name} of {other}", facts[name].sum(), rows[name].sum())
+        _Held(f"{name} of {other}", facts[name].sum(), rows[name].sum())
         for other, rows in {
             "sales_overview": sales_overview,
             "order_value": order_value,
@@ -183,53 +186,86 @@ def reconciliation(  # noqa: PLR0913, PLR0917 - the tables that must agree
         for name in ("gross", "discount", "net", "tax", "shipping")
     ]
     held += [
-        _held(f"{name} of {other}", sales_overview[name].sum(), rows[name].sum())
+        _Held(f"{name} of {other}", sales_overview[name].sum(), rows[name].sum())
         for other, rows in {"order_value": order_value, "product_performance": product_performance}.items()
         for name in ("cost", "profit", "refund")
     ]
     held += [
-        _held("lines of sales_overview", facts.count(), sales_overview.count()),
-        _held("lines of order_value", facts.count(), order_value.lines.sum()),
-        _held("orders of revenue_daily", order_value.count(), whole.orders.sum()),
-        _held("new customers of revenue_daily", customer_lifetime_value.count(), whole.new_customers.sum()),
-        _held("net of customer_lifetime_value", known.net.sum(), customer_lifetime_value.net.sum()),
-        _held("orders of customer_lifetime_value", known.count(), customer_lifetime_value.orders.sum()),
-        _held("refunds of orders of revenue_daily", sales_overview.refund.sum(), whole.refunds_of_orders.sum()),
+        _Held("lines of sales_overview", facts.count(), sales_overview.count()),
+        _Held("lines of order_value", facts.count(), order_value.lines.sum()),
+        _Held("orders of revenue_daily", order_value.count(), whole.orders.sum()),
+        _Held("new customers of revenue_daily", customer_lifetime_value.count(), whole.new_customers.sum()),
+        _Held("net of customer_lifetime_value", known.net.sum(), customer_lifetime_value.net.sum()),
+        _Held("orders of customer_lifetime_value", known.count(), customer_lifetime_value.orders.sum()),
+        _Held("refunds of orders of revenue_daily", sales_overview.refund.sum(), whole.refunds_of_orders.sum()),
     ]
     if fact_returns is not None:
         returned = sold.paid_back(fact_returns).refund.sum()
         held += [
-            _held(f"refunds of {name}", returned, rows.refunds.sum())
+            _Held(f"refunds of {name}", returned, rows.refunds.sum())
             for name, rows in {"revenue_daily": whole, "revenue_daily by category": parts}.items()
         ]
     if rfm_customer_segments is not None:
         each = rfm_customer_segments
         held += [
-            _held("customers of rfm_customer_segments", customer_lifetime_value.count(), each.count()),
-            _held("orders of rfm_customer_segments", known.count(), each.frequency.sum()),
-            _held("net of rfm_customer_segments", known.net.sum(), each.monetary.sum()),
+            _Held("customers of rfm_customer_segments", customer_lifetime_value.count(), each.count()),
+            _Held("orders of rfm_customer_segments", known.count(), each.frequency.sum()),
+            _Held("net of rfm_customer_segments", known.net.sum(), each.monetary.sum()),
         ]
     if rfm_segments is not None:
         held += [
-            _held("customers of rfm_segments", customer_lifetime_value.count(), rfm_segments.customers.sum()),
-            _held("orders of rfm_segments", known.count(), rfm_segments.orders.sum()),
-            _held("net of rfm_segments", known.net.sum(), rfm_segments.revenue.sum()),
+            _Held("customers of rfm_segments", customer_lifetime_value.count(), rfm_segments.customers.sum()),
+            _Held("orders of rfm_segments", known.count(), rfm_segments.orders.sum()),
+            _Held("net of rfm_segments", known.net.sum(), rfm_segments.revenue.sum()),
         ]
     if order_cohorts is not None:
         began = order_cohorts.filter(order_cohorts.period == 0)
         held += [
-            _held(
+            _Held(
                 f"customers of order_cohorts by {unit}",
                 customer_lifetime_value.count(),
                 began.customers.sum(where=began.interval == unit),
             )
             for unit in ("month", "week")
         ]
-    return together(held)
+    return _compared(held)
 
 
-def _held(name: str, expected: Value, found: Value) -> Table:
-    """Make a row of a sum and what it should be; of nothing it is 0."""
-    one = expected.name("expected").as_table().cross_join(found.name("found").as_table())
-    sums = {side: one[side].cast(promised.SUM).fill_null(ibis.literal(0).cast(promised.SUM)) for side in one.columns}
-    return one.select(name=ibis.literal(name), **sums)
+@dataclass(frozen=True)
+class _Held:
+    """Name a sum, with what it should be."""
+
+    name: str
+    expected: Value
+    found: Value
+
+
+def _compared(held: Iterable[_Held]) -> Table:
+    """Make a row of each two sums that are held to each other; of nothing, a sum is 0.
+
+    Each table is read once for all of its sums.
+    """
+    held = list(held)
+    sums: dict[Any, dict[Any, str]] = {}
+    for number, side in enumerate(side.op() for each in held for side in (each.expected, each.found)):
+        (rows,) = side.relations
+        sums.setdefault(rows, {}).setdefault(side, f"sum_{number}")
+    whole = functools.reduce(
+        lambda one, other: one.cross_join(other),
+        [
+            rows.to_expr().aggregate(**{name: side.to_expr() for side, name in own.items()})
+            for rows, own in sums.items()
+        ],
+    )
+
+    def shown(value: Value) -> Value:
+        side = value.op()
+        (rows,) = side.relations
+        return whole[sums[rows][side]].cast(promised.SUM).fill_null(ibis.literal(0).cast(promised.SUM))
+
+    told = [
+        ibis.struct({"name": ibis.literal(each.name), "expected": shown(each.expected), "found": shown(each.found)})
+        for each in held
+    ]
+    one = whole.select(one=ibis.array(told).unnest()).one
+    return one.as_table().select(name=one["name"], expected=one["expected"], found=one["found"])
