@@ -168,6 +168,23 @@ def test_every_setting_of_a_deployment_is_documented_in_its_own_words(name: str)
     assert f"| {Settings.model_fields[name].description} |" in DEPLOYMENT
 
 
+def test_a_variable_that_compose_hands_over_empty_is_one_that_nobody_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALYTICS_MEMORY", "")
+    monkeypatch.setenv("ANALYTICS_THREADS", "")
+    monkeypatch.setenv("ANALYTICS_WAREHOUSE_PASSWORD", "")
+    settings = Settings()
+    assert (settings.memory, settings.threads, settings.warehouse_password) == (None, None, None)
+
+
+def test_a_password_may_be_a_file_where_its_variable_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "analytics_history_password").write_text("p@ss/$w:rd'\n")
+    monkeypatch.setenv("ANALYTICS_SECRETS", str(tmp_path))
+    monkeypatch.setenv("ANALYTICS_HISTORY_PASSWORD", "")
+    told = Settings().history_password
+    assert told is not None
+    assert told.get_secret_value() == "p@ss/$w:rd'"
+
+
 def copied() -> list[str]:
     """Return what the Dockerfile copies from the repository."""
     found = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)

@@ -41,21 +41,28 @@ def project_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def load(folder: Path | None) -> tuple[Project, Settings]:
     """Load the project, or say what is wrong with it and leave."""
-    from pydantic import ValidationError
-
     from analytics_assets import console
     from analytics_assets.project.loading import load_project
     from analytics_assets.project.problems import ProjectError
 
-    try:
-        settings = Settings() if folder is None else Settings(project=folder)
-    except ValidationError as error:
-        console.problems([f"setting ANALYTICS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()])
-        sys.exit(FAILED)
+    settings = read_settings(folder)
     try:
         return load_project(settings.project, settings.environment), settings
     except ProjectError as error:
         console.problems([str(problem) for problem in error.problems])
+        sys.exit(FAILED)
+
+
+def read_settings(folder: Path | None = None) -> Settings:
+    """Read the settings, or say what is wrong with them and leave."""
+    from pydantic import ValidationError
+
+    from analytics_assets import console
+
+    try:
+        return Settings() if folder is None else Settings(project=folder)
+    except ValidationError as error:
+        console.problems([f"setting ANALYTICS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()])
         sys.exit(FAILED)
 
 

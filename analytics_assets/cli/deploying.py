@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from analytics_assets.cli.common import reading
+from analytics_assets.cli.common import read_settings, reading
 
 
 @click.command()
@@ -20,9 +20,8 @@ def migrate() -> None:
     """
     from analytics_assets.automation.roles import make_roles
     from analytics_assets.automation.running import open_history
-    from analytics_assets.settings import Settings
 
-    settings = Settings()
+    settings = read_settings()
     with reading():
         for done in make_roles(settings):
             click.echo(done)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg2
 import pytest
+from click.testing import CliRunner
 from pydantic import SecretStr
 
 from analytics_assets.automation.roles import make_roles
+from analytics_assets.cli import main
 from analytics_assets.postgres import PostgresError
 from analytics_assets.settings import Settings
 from analytics_assets_tests.postgres import PASSWORD, PostgresServer
+from analytics_assets_tests.processes import ROOT
 
 
 @dataclass
@@ -150,3 +155,26 @@ def test_a_superuser_and_the_database_of_somebody_else_are_left_alone(place: Pla
 def test_without_an_administrator_nothing_is_made(place: Place) -> None:
     assert make_roles(place.settings(admin_url=None)) == ()
     assert "ANALYTICS_ADMIN_URL" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("password", "code", "told"),
+    [(PASSWORD, 0, "Dagster's history is up to date"), ("wrong password", 1, "refuses the password or the user")],
+    ids=["right", "wrong"],
+)
+def test_the_command_makes_all_of_it_or_says_why_not(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str, code: int, told: str
+) -> None:
+    said = place.settings(admin_password=password)
+    for name in ("admin_url", "admin_password", "history_url", "history_password"):
+        monkeypatch.setenv(f"ANALYTICS_{name.upper()}", getattr(said, name).get_secret_value())
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    shutil.copyfile(ROOT / "deploy/dagster.yaml", tmp_path / "dagster.yaml")
+    ran = CliRunner().invoke(main, ["migrate"])
+    assert (ran.exit_code, ran.exception is None or isinstance(ran.exception, SystemExit)) == (code, True)
+    assert told in ran.output
+    assert password not in ran.output
+    if code == 0:
+        assert f"made the role {place.mark}_dagster" in ran.output
+        tables = place.ask("dagster", "dagster", "select tableowner from pg_tables where tablename = 'event_logs'")
+        assert tables == [(f"{place.mark}_dagster",)]
