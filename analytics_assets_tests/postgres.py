@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -106,10 +106,11 @@ class PostgresServer:
                     process.resume()
 
     def stop(self) -> None:
-        """Kill it, as a machine does that loses its power."""
+        """Kill it, as a machine does that loses its power; it may be dead already."""
         assert self._process is not None
-        for process in self.processes():
-            process.send_signal(signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            for process in self.processes():
+                process.send_signal(signal.SIGKILL)
         self._process.wait()
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 

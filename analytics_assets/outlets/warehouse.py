@@ -14,6 +14,7 @@ that was restored, and a lake that was begun anew all end in the same tables.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import secrets
 import zlib
@@ -73,6 +74,7 @@ class Loaded:
         rows: Rows that were written.
         days: Days that were touched, of a table that is kept by day.
         cleaned: Texts in which NUL, which Postgres cannot hold, became U+FFFD.
+        taken: Rows that were deleted, by their keys: those that changed among them.
     """
 
     table: str
@@ -80,6 +82,7 @@ class Loaded:
     rows: int
     days: int = 0
     cleaned: int = 0
+    taken: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ class _Publishing:
         self.state = self._prepare()
         self.release = latest_release(lake)
         self.tables = {name: table for name, table in tables.items() if name in self.release.versions}
+        self.lacking: set[str] = set()  # dimensions that may lack a member that rows refer to
 
     def publish(self, *, compare_all: bool, anew: bool) -> Publication:
         changes = self._changes(anew=anew)
@@ -206,6 +210,7 @@ class _Publishing:
             self._move_in(made, gone)
         loaded += [self._load(change) for change in changes if change.how != "made"]
         loaded += [Loaded(name, "dropped", 0) for name in gone]
+        self.lacking.update(table.name for table in made if table.identified_by)
         self._infer_members({change.table.name: change.within for change in changes})
         if made or gone:
             self._refer()
@@ -214,10 +219,13 @@ class _Publishing:
         if made or gone or reader != self.state.reader:
             self._let_read(reader)
         whole = compare_all or self._is_due()
+        written = {one.table for one in loaded if one.rows or one.taken or one.how != "rows"}
         looked_at: Mapping[str, tuple[ServedTable, Within]] = (
             {name: (table, None) for name, table in self.tables.items()}
             if whole
-            else {change.table.name: (change.table, change.within) for change in changes}
+            else {
+                change.table.name: (change.table, change.within) for change in changes if change.table.name in written
+            }
         )
         compared = tuple(compare(self.session, self.lake, self.release, looked_at, self.target.schema))
         if not all(one.holds for one in compared):
@@ -367,11 +375,14 @@ class _Publishing:
         if old is None:
             copied = self._replace_days(change, new)
             return Loaded(table.name, "days", copied.rows, days, copied.cleaned)
-        if old_files:
-            self._take_out(table, old.difference(new).select(*table.key))
-            new = new.difference(old)
-        copied = self._put_in(table, new)
-        return Loaded(table.name, "rows", copied.rows, days, copied.cleaned)
+        if not old_files:
+            copied = self._put_in(table, new)
+            return Loaded(table.name, "rows", copied.rows, days, copied.cleaned)
+        taken = self._take_out(table, old.difference(new).select(*table.key))
+        copied = self._put_in(table, new.difference(old))
+        if taken and table.identified_by and self._lacks_members(table):
+            self.lacking.add(table.name)
+        return Loaded(table.name, "rows", copied.rows, days, copied.cleaned, taken)
 
     def _replace_days(self, change: _Change, new: Table) -> Copied:
         """Replace all rows of the days; of a dimension, whose members are referred to, only what is no longer."""
@@ -383,24 +394,35 @@ class _Publishing:
         (key,) = table.key
         kept = f"EXISTS (SELECT FROM {_FRESH} f WHERE f.{quoted(key)} = t.{quoted(key)})"
         self.session.run(f"DELETE FROM {name} t WHERE NOT t.{INFERRED} AND NOT {kept}")
+        self.lacking.add(table.name)
         return copied
 
-    def _take_out(self, table: ServedTable, keys: Table) -> None:
-        """Delete rows by their keys."""
+    def _lacks_members(self, table: ServedTable) -> bool:
+        """Say whether a member that was taken out did not come back."""
+        same = " AND ".join(f"t.{name} = g.{name}" for name in map(quoted, table.key))
+        there = f"SELECT FROM {self._name(table.name)} t WHERE {same}"
+        (found,) = self.session.rows(f"SELECT count(*) AS n FROM {_GONE} g WHERE NOT EXISTS ({there})")
+        return bool(found["n"])
+
+    def _take_out(self, table: ServedTable, keys: Table) -> int:
+        """Delete rows by their keys; return how many."""
         import ibis
 
+        given = self.lake.engine.batches(keys)
+        if (first := next((batch for batch in given if batch.num_rows), None)) is None:
+            return 0
         types = {column.name: column.type for column in table.columns}
         columns = ", ".join(f"{quoted(name)} {types[name]}" for name in table.key)
         self.session.run(f"DROP TABLE IF EXISTS {_GONE}", f"CREATE TEMP TABLE {_GONE} ({columns}) ON COMMIT DROP")
         schema = ibis.schema({name: table.contract.column(name).type for name in table.key}).to_pyarrow()
-        if not self.session.copy("pg_temp", _GONE, self.lake.engine.batches(keys), schema).rows:
-            return
+        copied = self.session.copy("pg_temp", _GONE, itertools.chain([first], given), schema)
         required = {column.name for column in table.columns if column.required}
         same = " AND ".join(
             f"t.{name} = g.{name}" if plain in required else f"t.{name} IS NOT DISTINCT FROM g.{name}"
             for plain, name in zip(table.key, map(quoted, table.key), strict=True)
         )
         self.session.run(f"DELETE FROM {self._name(table.name)} t USING {_GONE} g WHERE {same}")
+        return copied.rows
 
     def _put_in(self, table: ServedTable, rows: Table) -> Copied:
         """Insert rows; of a dimension, over members that are there."""
@@ -439,10 +461,10 @@ class _Publishing:
         referring = sorted(self.tables.values(), key=lambda table: bool(table.identified_by))
         for table in referring:
             for foreign in table.foreign_keys:
-                if table.name not in loaded and foreign.table not in loaded:
+                if table.name not in loaded and foreign.table not in self.lacking:
                     continue
-                # a dimension that changed may lack a member that any row refers to
-                within = None if foreign.table in loaded else loaded[table.name]
+                # a dimension that lost members may lack one that any row refers to
+                within = None if foreign.table in self.lacking else loaded[table.name]
                 dimension = self.tables[foreign.table]
                 named = {
                     foreign.key: f"s.{quoted(foreign.column)}",
