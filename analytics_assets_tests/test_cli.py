@@ -227,7 +227,7 @@ def test_a_wrong_key_is_named_with_file_line_and_what_is_allowed(workshop: Works
     assert result.exit_code == FAILED
     assert f"{workshop.home}/sources/orders.yaml:1: timezone: unknown key 'timezone'" in result.output
     assert "Did you mean 'time_zone'?" in result.output
-    assert "Allowed: path, shop, description, format" in result.output
+    assert "Allowed: path, postgres, shop, description, format" in result.output
 
 
 def test_every_problem_of_a_project_is_said_at_once(workshop: Workshop, call: Call) -> None:

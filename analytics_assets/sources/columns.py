@@ -41,6 +41,6 @@ def refuse_alike(name: str, columns: Iterable[str]) -> None:
     for column in columns:
         if (other := spelt.setdefault(column.lower(), column)) != column:
             raise SourceError(
-                f"source {name}: the columns '{other}' and '{column}' of its files differ only in case. Have them "
-                "spelt alike, or make two sources of the files."
+                f"source {name}: the columns '{other}' and '{column}' differ only in case. Have them spelt alike, "
+                "or read them by two sources."
             )
