@@ -40,6 +40,7 @@ bench: .venv/.dev ## Measure the shop, a daily run, product analytics against a 
 	$(BIN)/python benchmarks/product_analytics.py
 	$(BIN)/python benchmarks/lifetime.py
 	$(BIN)/python benchmarks/road.py
+	$(BIN)/python benchmarks/history.py
 
 clean: ## Remove the environment, the tables and the history.
 	rm -rf .venv .dagster_home lake exports charts reports
