@@ -110,7 +110,8 @@ class PostgresServer:
         assert self._process is not None
         with suppress(psutil.NoSuchProcess):
             for process in self.processes():
-                process.send_signal(signal.SIGKILL)
+                with suppress(psutil.NoSuchProcess):  # the others end themselves when the first is gone
+                    process.send_signal(signal.SIGKILL)
         self._process.wait()
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
