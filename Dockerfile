@@ -12,10 +12,9 @@ RUN mkdir analytics_assets \
     && touch analytics_assets/__init__.py \
     && /opt/venv/bin/pip install --constraint constraints.txt '.[ui,s3,postgres]' \
     && /opt/venv/bin/pip uninstall --yes analytics-assets \
-    && rm -r analytics_assets build
+    && rm -rf analytics_assets build ./*.egg-info
 COPY analytics_assets ./analytics_assets
-RUN /opt/venv/bin/pip install --no-deps . \
-    && /opt/venv/bin/python -m compileall -q /opt/venv/lib
+RUN /opt/venv/bin/pip install --no-deps .
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 analytics \

@@ -101,11 +101,7 @@ class Deployment:
 
     def environment(self, name: str) -> dict[str, str]:
         """Return all that a process is told: what the image and the service say, and nothing of this machine."""
-        service: dict[str, str] = {}
-        told = SERVICES[name]["environment"]
-        merged = told.pop("<<", {}) if "<<" in told else {}
-        for key, value in {**merged, **told}.items():
-            service[key] = self.here(str(value))
+        service = {key: self.here(str(value)) for key, value in SERVICES[name]["environment"].items()}
         kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH", "LANG") if key in os.environ}
         moved = {
             "ANALYTICS_CODE_HOST": "127.0.0.1",

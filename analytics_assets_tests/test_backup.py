@@ -18,6 +18,7 @@ from analytics_assets.automation.roles import make_roles
 from analytics_assets.postgres import Database
 from analytics_assets.settings import Settings
 from analytics_assets_tests.automation.test_storage import mixed_batch
+from analytics_assets_tests.deploying import SERVICES
 from analytics_assets_tests.postgres import PASSWORD, PostgresServer, server
 from analytics_assets_tests.processes import ROOT
 
@@ -101,6 +102,20 @@ def test_both_databases_come_back_with_their_owners_and_readers(own: PostgresSer
     assert own.ask("select n from fact order by n", database="analytics", user="analytics_reader") == [(1,), (2,)]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         own.ask("set transaction read write; delete from fact", database="analytics", user="analytics_reader")
+
+
+def test_the_server_is_made_with_a_locale_that_no_system_changes(own: PostgresServer) -> None:
+    """What the compose file asks of `initdb` is something that it takes, and it makes what the page says."""
+    asked = SERVICES["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+    own._run("initdb", "-D", str(own.folder / "data" / "other"), "--auth", "trust", "--no-sync", *asked)
+    made = own.folder / "data" / "other"
+    assert (made / "PG_VERSION").read_text().strip() == SERVICES["postgres"]["image"].partition(":")[2][:2] == "18"
+    single = [str(own.programs / "postgres"), "--single", "-D", str(made), "template1"]
+    query = (
+        "select datlocprovider, datlocale, pg_encoding_to_char(encoding) from pg_database where datname = 'template1'\n"
+    )
+    told = subprocess.run(single, input=query, capture_output=True, text=True, check=True, **own._as).stdout
+    assert all(f'= "{value}"' in told for value in ("b", "C.UTF-8", "UTF8")), told
 
 
 def test_the_lake_comes_back(tmp_path: Path) -> None:
