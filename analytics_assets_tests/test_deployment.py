@@ -195,7 +195,7 @@ def test_commands_work_where_the_code_server_is(place: Place, words: tuple[str, 
     ran = place.deployment.once("code", "analytics-assets", *words)
     assert ran.returncode in {0, 1}, ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr
-    assert {"status": str(place.day), "doctor": "", "alerts": "pager"}[words[0]] in ran.stdout
+    assert {"status": str(place.day), "doctor": "", "alerts": "open"}[words[0]] in ran.stdout
 
 
 def test_no_password_stands_in_a_log_nor_in_the_history(place: Place) -> None:
