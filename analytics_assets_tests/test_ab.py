@@ -131,6 +131,7 @@ def test_what_makes_no_sense_is_told(asked, message):
         evaluate_ab(rows, **asked)
 
 
+@pytest.mark.slow
 def test_an_a_a_test_alarms_as_often_as_it_says_and_peeking_more_often():
     found = simulate_ab(units=400, baseline=20, sd=30, experiments=1500, looks=10)
     assert found.found_interval[0] - 0.01 < 0.05 < found.found_interval[1] + 0.01

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from analytics_assets.assets.calibration import EXPERIMENTS, figures
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/calibration.md"
@@ -25,6 +27,7 @@ def written() -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_simulation_says() -> None:
     page = PAGE.read_text()
     assert TABLE.findall(page) == [written()], "run python -m analytics_assets_tests.test_calibration_page"

@@ -80,6 +80,7 @@ def test_before_the_sensor_looked_it_says_how_to_switch_it_on(bench: Workshop) -
     assert "ANALYTICS_AUTOMATION=true" in result.output
 
 
+@pytest.mark.slow
 def test_what_is_open_waiting_undelivered_and_over_is_shown(bench: Workshop, history: Any) -> None:
     save_state(history, "workshop", remembered(bench))
     said = call(bench, "alerts").output
@@ -89,6 +90,7 @@ def test_what_is_open_waiting_undelivered_and_over_is_shown(bench: Workshop, his
         assert told in said
 
 
+@pytest.mark.slow
 def test_nothing_wrong_is_said_as_well(bench: Workshop, history: Any) -> None:
     save_state(history, "workshop", AlertState())
     assert "no problem is open" in call(bench, "alerts").output

@@ -281,6 +281,7 @@ def test_every_table_of_the_truth_is_documented() -> None:
             assert f"`show {contract.table}`" in SHOP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", SHOP, re.DOTALL))
 def test_examples_of_other_worlds_load_and_live(example: str) -> None:
     told: dict[str, Any] = yaml.safe_load(example)

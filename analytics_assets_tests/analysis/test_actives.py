@@ -182,6 +182,7 @@ def naive(rows: Sequence[Visit], first: dt.date, last: dt.date, *, by_device: bo
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(visits, st.booleans(), st.randoms(use_true_random=False))
 def test_actives_are_those_of_counting_each_window_in_any_order_of_rows(engine, rows, by_device, random):
@@ -198,6 +199,7 @@ def test_actives_are_those_of_counting_each_window_in_any_order_of_rows(engine, 
         random.shuffle(rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(visits, st.integers(1, 4), st.integers(1, 3), st.sampled_from([None, 1, 4]), st.booleans())
 def test_the_spread_is_that_of_counting_each_user(engine, rows, length, at_least, at_most, cumulative):

@@ -126,6 +126,7 @@ SOME_SESSIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(SOME_ORDERS, SOME_SESSIONS)
 @settings(max_examples=40, deadline=None)
 def test_credits_are_those_of_a_naive_reading_and_add_up_to_every_order(engine, some_orders, some_sessions):

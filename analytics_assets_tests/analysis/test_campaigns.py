@@ -108,6 +108,7 @@ def test_spend_whose_clicks_nobody_tells_is_in_no_price_of_a_click(engine):
     assert (told["cpc"], told["cpm"], told["spend"], told["cost_per_conversion"]) == (0.5, 10_000.0, 113, None)
 
 
+@pytest.mark.slow
 def test_zero_spend_costs_nothing_and_divides_nothing(engine):
     (free,) = [
         row for key, row in performed(engine, [spent("a", 1, 0, clicks=3)], {"a": 2}).items() if key[0] == "campaign"

@@ -89,6 +89,7 @@ def test_of_one_day_with_orders_there_is_no_gap_and_of_free_goods_no_share(engin
     assert (row["days_since_first"], row["days_since_order"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_windows_end_with_the_cut_and_hold_so_many_days(engine):
     made = sources(
         orders=[order(1), order(20)],
@@ -180,6 +181,7 @@ def test_labels_look_so_many_days_ahead_and_only_where_these_are_over(engine):
     assert churned(day(15), 5, 19) == {}
 
 
+@pytest.mark.slow
 def test_rows_of_several_cuts_are_those_of_each(engine):
     made = sources(orders=[order(1), order(9, "bob"), order(25)], sessions=[session(2), session(22)])
     days = [day(5), day(20), day(31)]
@@ -265,6 +267,7 @@ def looks_ahead(telling: Telling, engine, *pairs: tuple[Happened, Happened]) -> 
     return any(found[place : place + 4] != [found[place]] * 4 for place in range(0, len(found), 4))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.tuples(happenings, happenings), min_size=1, max_size=12))
 def test_no_feature_changes_with_anything_after_the_cut(engine, pairs):
@@ -290,6 +293,7 @@ def leaking(name: str) -> Telling:
     return tell
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [field.name for field in fields(Sources) if field.name not in {"users", "places"}])
 def test_a_feature_that_looks_ahead_is_caught_whichever_table_it_reads(engine, name):
     assert not looks_ahead(honest, engine, (PAST, NONE))
@@ -371,6 +375,7 @@ def naive(past: Happened, user: str) -> Row:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.lists(happenings, min_size=1, max_size=30))
 def test_features_are_what_a_naive_reading_finds(engine, pasts):

@@ -141,6 +141,7 @@ def asked_one_by_one(rows: Sequence[Row], period: Period, periods: int, last: dt
     return expected
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     orders,

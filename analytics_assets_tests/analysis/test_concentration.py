@@ -53,6 +53,7 @@ def naive_half(spent: list[Decimal]) -> float:
     raise AssertionError
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(amounts.filter(any))
 def test_it_is_as_counted_by_hand(engine, spent):

@@ -64,6 +64,7 @@ instants = st.sampled_from(MOMENTS)
 users = st.sampled_from(["ann", "bob", "cat", None])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

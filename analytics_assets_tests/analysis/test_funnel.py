@@ -297,6 +297,7 @@ def test_an_exclusion_voids_the_attempt_between_two_steps_their_times_left_out(e
     assert depth(engine, funnel, story) == deepest
 
 
+@pytest.mark.slow
 def test_an_exclusion_acts_from_its_step_on_if_that_was_reached(engine):
     funnel = Funnel(steps("A B C D"), window=seconds(10), exclusions=(Exclusion("X", after="B", before="D"),))
     stories = ("A X@1 B@2 C@3 D@4", "A B@2 X@3 C@4 D@5", "A B@2 C@3 X@4 D@5", "A X@1", "A B@2 X@9", "A B@1 C@2 D@3 X@4")
@@ -449,6 +450,7 @@ def test_each_period_of_entry_is_computed_for_itself(engine):
     assert counts(engine, funnel, *events) == [1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ["any", "first"])
 @pytest.mark.parametrize("window", [None, seconds(5)])
 def test_who_stands_for_all_days_is_chosen_from_the_best_of_each(engine, entry, window):
@@ -489,6 +491,7 @@ def test_no_events_are_zeros_and_no_lines_of_days(engine, order, events):
     assert lines(engine, funnel, *events, by=["day"]) == []
 
 
+@pytest.mark.slow
 def test_one_user_with_many_events(engine):
     n = 200_000
     stream = ibis.range(0, n).unnest().name("n").as_table()
@@ -632,6 +635,7 @@ def funnels(draw: st.DrawFn) -> Funnel:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(events=streams(), funnel=funnels(), wait=st.sampled_from([None, *GAPS]))
 def test_a_funnel_is_what_plain_loops_find(engine, events, funnel, wait):

@@ -157,6 +157,7 @@ def seen_by(rows: Sequence[Visit], period: Period) -> dict[str, set[int]]:
     return seen
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     visits, st.sampled_from([Period("day"), Period("week"), Period("week", "thursday"), Period("month")]), st.randoms()
@@ -182,6 +183,7 @@ def test_states_are_those_of_asking_every_user_in_every_period(engine, rows, per
         assert users == new + returning + resurrecting
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(visits, st.sampled_from([Period("day"), Period("week")]), st.integers(1, 3), st.integers(8, 14), st.randoms())
 def test_churn_is_that_of_asking_every_user_in_every_period(engine, rows, period, inactive, last, random):

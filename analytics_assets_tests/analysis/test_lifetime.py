@@ -69,6 +69,7 @@ def test_lives_are_those_that_one_reads_off_by_hand(engine, orders):
         assert 0 <= row["t_x"] <= row["age"]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(orders_of_march)
 def test_what_came_after_a_day_is_told_of_those_who_were_there_before(engine, orders):
@@ -101,6 +102,7 @@ def test_arrivals_and_repeats_are_counted_by_day(engine, orders):
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(orders_of_march)
 def test_alike_customers_are_counted_and_none_is_lost(engine, orders):

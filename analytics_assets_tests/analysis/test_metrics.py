@@ -187,6 +187,7 @@ def test_every_period_has_a_row_and_says_whether_it_is_complete(engine):
     assert months == {dt.date(2023, 12, 1): False, dt.date(2024, 1, 1): True, dt.date(2024, 2, 1): False}
 
 
+@pytest.mark.slow
 def test_what_is_divided_by_nothing_is_null(engine):
     for computed in (
         means(rows_of([]), FIRST, LAST),
@@ -260,6 +261,7 @@ def test_one_user_has_no_interval(engine, acts):
     assert (whole["low"], whole["high"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_users_who_are_all_alike_leave_no_doubt(engine):
     acts = [act(1, f"u{i}", time=0.1 * i) for i in range(1, 9)]
     computed = ratios(rows_of(acts, "time"), rows_of(acts, "time"), FIRST, LAST)
@@ -354,6 +356,7 @@ def users(acts: Iterable[Row]) -> set[str]:
     return {a["user_id"] for a in of_users(acts)}
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(acts_of_any, values, some([None, 2.5, 4]))
 def test_totals_and_unique_users_are_what_plain_python_counts(engine, acts, value, cap):
@@ -385,6 +388,7 @@ def near_nothing(row: Row) -> bool:
     return "low" in row and row["high"] - row["low"] < 1e-5 * max(abs(row["estimate"]), 1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(acts_of_any, acts_of_any, values, some([None, "n", "time"]))
 def test_ratios_and_means_are_what_plain_python_divides(engine, above, below, value, divisor):
@@ -405,6 +409,7 @@ def test_ratios_and_means_are_what_plain_python_divides(engine, above, below, va
     check(engine, means(rows_of(above, value, ["device"]), BEGUN, OVER, ["device"]), expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(acts_of_any, acts_of_any)
 def test_proportions_are_what_plain_python_shares(engine, above, below):
@@ -421,6 +426,7 @@ def test_proportions_are_what_plain_python_shares(engine, above, below):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(acts_of_any, some([(1, 1), (1, 7), (2, 30), (29, 31)]))
 def test_returns_are_what_plain_python_sees(engine, acts, after):
@@ -440,6 +446,7 @@ def test_returns_are_what_plain_python_sees(engine, acts, after):
     check(engine, returns(rows_of(acts, None, ["device"]), BEGUN, OVER, after, ["device"]), expected, over)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(acts_of_any, some(["net", "n", "time"]), some([0.1, 0.5, 0.95]))
 def test_quantiles_are_what_numpy_ranks(engine, acts, value, quantile):
@@ -488,6 +495,7 @@ def test_decimals_are_not_turned_into_floats_before_they_are_added_up(engine):
     assert month(engine, totals(rows_of(acts, "net"), FIRST, LAST))["estimate"] == 100.0
 
 
+@pytest.mark.slow
 def test_dimensions_that_a_user_has_one_value_of_may_be_told_and_change_nothing(engine: Engine) -> None:
     homes = {"ann": "phone", "bob": "desktop", "eve": None, None: None}
     noise = np.random.default_rng(3)

@@ -58,6 +58,7 @@ def close(cell: Row, values: list[tuple[float, ...]], variables: tuple[str, ...]
 numbers = st.integers(-50, 50).map(lambda n: n / 4)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("mn"), st.sampled_from("ab"), numbers, numbers), min_size=1, max_size=30),
@@ -112,6 +113,7 @@ def test_without_users_there_are_no_cells(engine):
     assert cells(engine, []) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), numbers, numbers, numbers), min_size=1, max_size=20), st.booleans())
 def test_outcomes_beside_each_other_have_the_same_moments(engine, people, asked_before):

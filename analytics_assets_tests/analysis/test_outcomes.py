@@ -78,6 +78,7 @@ acts = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(["count", "unique_users", "sum", "mean", "ratio", "proportion", "retention"]),

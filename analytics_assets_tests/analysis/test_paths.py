@@ -186,6 +186,7 @@ wanted = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(events, wanted, st.randoms(use_true_random=False))
 def test_edges_are_those_of_walking_through_each_session_in_any_order_of_rows(engine, happened, paths, random):
@@ -195,6 +196,7 @@ def test_edges_are_those_of_walking_through_each_session_in_any_order_of_rows(en
     assert {(edge["step"], edge["source"], edge["target"]): edge["sessions"] for edge in found} == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(events, st.integers(0, 3), st.integers(0, 4), st.randoms(use_true_random=False))
 def test_pooling_keeps_every_transition_of_every_step(engine, happened, nodes, most, random):

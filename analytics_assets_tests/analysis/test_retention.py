@@ -386,6 +386,7 @@ definitions = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(acts, acts, definitions, st.booleans(), st.randoms(use_true_random=False))
 def test_cells_are_those_of_asking_every_user_in_any_order_of_rows(engine, started, returned, retention, alike, random):

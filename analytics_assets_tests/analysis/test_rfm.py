@@ -215,6 +215,7 @@ customers = st.lists(
 ).map(lambda rows: [{"user_id": f"u{number}", **row} for number, row in enumerate(rows)])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(customers, st.randoms())
 def test_scores_are_those_of_counting_all_who_have_less_whatever_the_order_of_rows(engine, rows, random):
@@ -252,6 +253,7 @@ orders = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(orders)
 def test_segments_scores_and_thresholds_add_up_to_the_orders(engine, rows):
@@ -301,6 +303,7 @@ def month_ends(first: dt.date, last: dt.date) -> list[dt.date]:
     return ends
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(orders, st.dates(dt.date(2024, 2, 27), dt.date(2024, 4, 10)), st.integers(1, 8), st.randoms())
 def test_a_history_is_that_of_scoring_at_every_month_end_what_was_known_then(engine, rows, last, months, random):
@@ -382,6 +385,7 @@ def test_no_orders_have_no_history(engine):
     assert engine.rows(migration(states, day(1), day(31))) == []
 
 
+@pytest.mark.slow
 def test_scores_of_a_million_customers_are_whole_numbers(engine):
     """Five times a rank, divided by the number of customers, must not be rounded up to the next fifth."""
     many = 1_000_003

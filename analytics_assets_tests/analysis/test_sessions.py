@@ -181,6 +181,7 @@ def streams(draw: st.DrawFn) -> list[Event]:
     return events
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(streams(), st.randoms(use_true_random=False))
 def test_sessions_are_those_of_going_through_the_events_one_by_one_in_any_order_of_rows(engine, events, random):
@@ -190,6 +191,7 @@ def test_sessions_are_those_of_going_through_the_events_one_by_one_in_any_order_
     assert sessions(engine, *events) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(streams())
 def test_spans_are_the_sums_of_the_sessions(engine, events):

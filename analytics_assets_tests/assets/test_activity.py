@@ -107,6 +107,7 @@ def test_which_events_begin_and_which_return_is_asked(engine):
     assert grid(cells, "users") == {day(1): [0, 0, 0], day(2): [0, 0, 0], day(3): [1, 1, [1]], day(4): [0, [0], [0]]}
 
 
+@pytest.mark.slow
 def test_each_measure_is_that_of_the_analysis(engine):
     events = visits(ann=[1, 3], bob=[1, 2])
     assert grid(retained(engine, events, measure="unbounded")[0])[day(1)] == [2, 2, 1]

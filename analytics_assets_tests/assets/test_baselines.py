@@ -106,6 +106,7 @@ def naive(rows: list[dict[str, Any]], *, window: int, covariate_days: int, last:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_baselines_are_sums_of_what_users_would_have_done(engine, seed: int):
     rows = happenings(seed)
@@ -142,6 +143,7 @@ def test_every_plan_finds_its_own_and_plans_alike_have_the_same(engine):
     assert sum(row["n"] for row in of["buys"]) != sum(row["n"] for row in of["x"])
 
 
+@pytest.mark.slow
 def test_rows_in_any_order_give_the_same_sums_and_tests(engine):
     rows = happenings()
     mixed = random.Random(5).sample(rows, len(rows))
@@ -164,6 +166,7 @@ def test_reach_counts_each_user_once_and_every_day(engine):
     assert [row["users"] for row in found] == [list(firsts.values()).count(day(n)) for n in range(1, 21)]
 
 
+@pytest.mark.slow
 def test_aa_tests_every_metric_plain_and_adjusted(engine):
     told = setting(
         engine,
@@ -188,6 +191,7 @@ def test_aa_tests_every_metric_plain_and_adjusted(engine):
         assert (row["low"], row["high"]) == (0.022, 0.084)
 
 
+@pytest.mark.slow
 def test_a_ratio_of_few_raises_too_many_alarms_and_is_flagged(engine):
     ratio = {"metric": "amount_a_buy", "window_days": 2, "minimum_effect": 1}
     found = aa(engine, setting(engine, x={"primary": ratio}), happenings(4, users=400), warn=True)
@@ -197,11 +201,13 @@ def test_a_ratio_of_few_raises_too_many_alarms_and_is_flagged(engine):
     assert all(row["rate"] > row["high"] for row in found)
 
 
+@pytest.mark.slow
 def test_an_experiment_without_covariates_is_tested_plainly(engine):
     found = aa(engine, setting(engine, x={"covariate_days": 0}), happenings(4, users=400))
     assert [(row["metric"], row["estimator"], row["state"]) for row in found] == [("buyers", "plain", "fine")]
 
 
+@pytest.mark.slow
 def test_nobody_exposed_leaves_nothing_to_test(engine):
     told = setting(engine, x={"exposure": {"event": "never"}})
     assert baselines(engine, told, happenings()) == []
@@ -213,11 +219,13 @@ def test_nobody_exposed_leaves_nothing_to_test(engine):
     assert {row["users"] for row in rows} == {0}
 
 
+@pytest.mark.slow
 def test_no_event_at_all_is_fine(engine):
     assert baselines(engine, setting(engine), []) == []
     assert {row["state"] for row in aa(engine, setting(engine), [], warn=True)} == {"untested"}
 
 
+@pytest.mark.slow
 def test_a_metric_without_variance_is_not_tested(engine):
     rows = [row for row in happenings() if row["event_type"] != "buy"]
     found = aa(engine, setting(engine), rows, warn=True)
@@ -228,6 +236,7 @@ def test_a_metric_without_variance_is_not_tested(engine):
     assert {row["reason"] for row in aa(engine, of_ratio, rows, warn=True)} == {"the denominator of a ratio is zero"}
 
 
+@pytest.mark.slow
 def test_fewer_days_than_the_window_leave_nothing_to_test(engine):
     told = setting(engine, last=day(2), x={"secondary": [{"metric": "bought", "window_days": 1}]})
     rows = happenings(users=400, last=2)
@@ -241,6 +250,7 @@ def test_fewer_days_than_the_window_leave_nothing_to_test(engine):
     assert baselines(engine, whole, rows) == []
 
 
+@pytest.mark.slow
 def test_a_delay_counts_as_the_window_does(engine):
     told = setting(engine, x={"primary": {**PLAN["primary"], "delay_days": 3}})
     assert {row["last_day"] for row in aa(engine, told, happenings(4, users=400))} == {day(15)}
@@ -266,6 +276,7 @@ def planned(engine, told: Setting, rows: list[dict[str, Any]], name: str = "x", 
     return outlook(name, told.project, engine.rows(sums), engine.rows(days), weeks)
 
 
+@pytest.mark.slow
 def test_a_plan_that_has_not_begun_is_planned_by_what_users_did(engine):
     rows = happenings(7, users=300)
     told = setting(engine, x={"secondary": [{"metric": "median", "window_days": 2}]}, other={"covariate_days": 0})
@@ -313,6 +324,7 @@ def test_baselines_add_up_as_moments_do(engine):
     assert whole["n"] == sum(row["n"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_bucket_of_users_who_are_not_finite_changes_no_test(engine):
     told = setting(engine)
     rows = baselines(engine, told, happenings(4, users=400))

@@ -189,6 +189,7 @@ def test_the_tables_of_experiments_are_in_the_graph_where_there_are_plans():
     assert {"experiment_baselines", "experiment_reach", "experiment_aa"} == unassigned & OF_EXPERIMENTS
 
 
+@pytest.mark.slow
 def test_the_tables_of_experiments_keep_what_they_promise_even_of_nothing(engine):
     within = experimenting(*EVERYTHING)
     contracts = resolve(within).contracts()

@@ -138,6 +138,7 @@ def measure(found: Found, model: str, metric: str) -> Row:
 # --- what it finds ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_churn_is_told_better_than_from_orders_alone(found):
     areas = {model: measure(found, model, "auc")["value"] for model in MODELS}
     assert areas["boosting"] > 0.75
@@ -175,6 +176,7 @@ def test_every_customer_has_a_prediction_a_rank_and_a_band(found, shop):
         assert row["expected_loss"] == pytest.approx(row["boosting"] * row["value"])
 
 
+@pytest.mark.slow
 def test_what_a_customer_brings_is_judged_by_the_past_and_never_below_zero(engine, shop):
     more = [order("new", LAST, 300), order("minus", 0, -50), order("old", 0, 90), order("old", LAST, 90)]
     found, _ = answers(engine, {**shop, "orders": [*shop["orders"], *more]})
@@ -202,6 +204,7 @@ def test_the_list_is_of_the_high_band_by_expected_loss_with_reasons(found):
     assert not [r for r in found["customer_churn_predictions"] if r["reasons"] is not None and r["band"] != "high"]
 
 
+@pytest.mark.slow
 def test_only_so_many_are_listed(engine, shop, monkeypatch):
     monkeypatch.setattr(churn_model, "_LISTED", 7)
     found, _ = answers(engine, shop)
@@ -232,6 +235,7 @@ def test_the_calibration_curve_is_of_the_tests_customers(found):
     )
 
 
+@pytest.mark.slow
 def test_neither_the_order_of_rows_nor_another_run_changes_anything(engine, shop, found):
     turned = {name: rows[::-1] for name, rows in shop.items()}
     again, _ = answers(engine, turned)
@@ -241,6 +245,7 @@ def test_neither_the_order_of_rows_nor_another_run_changes_anything(engine, shop
         assert ordered[0] == ordered[1], name
 
 
+@pytest.mark.slow
 def test_today_is_the_last_day_delivered_and_later_orders_are_not_read(engine, shop):
     early, _ = answers(engine, shop, setting(engine, LAST - 30))
     cut = {name: [r for r in rows if r.get("day", FIRST) <= on(LAST - 30)["day"]] for name, rows in shop.items()}
@@ -248,6 +253,7 @@ def test_today_is_the_last_day_delivered_and_later_orders_are_not_read(engine, s
     assert measure(early, "boosting", "auc") == measure(only, "boosting", "auc")
 
 
+@pytest.mark.slow
 def test_no_prediction_of_the_test_changes_with_what_came_after_its_cut(engine, shop, found):
     """Every other customer leaves for good on the day after the cut, or comes each day."""
     cut = LAST - WINDOW
@@ -280,6 +286,7 @@ def by_chance(seed: int = 3) -> dict[str, list[Row]]:
     return {"orders": [order(f"u{place}", int(day)) for place, told in enumerate(days) for day in told]}
 
 
+@pytest.mark.slow
 def test_a_model_that_is_no_better_or_off_is_warned_of(engine, monkeypatch):
     monkeypatch.setattr(churn_model, "OFF", 0.0)
     found, warned = answers(engine, by_chance())
@@ -349,6 +356,7 @@ def test_a_history_of_less_than_two_windows_has_no_model_and_is_not_looked_at(en
     assert warned == []
 
 
+@pytest.mark.slow
 def test_orders_alone_are_enough(engine, shop):
     found, _ = answers(engine, {"orders": shop["orders"]})
     assert measure(found, "boosting", "auc")["value"] > 0.6
@@ -358,18 +366,21 @@ def test_orders_alone_are_enough(engine, shop):
     assert "none" not in " ".join(r["reasons"] for r in found["customer_churn_risk"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["sessions", "users"])
 def test_a_table_that_is_not_there_is_done_without(engine, shop, missing):
     found, _ = answers(engine, {name: rows for name, rows in shop.items() if name != missing})
     assert measure(found, "boosting", "auc")["state"] == "fitted"
 
 
+@pytest.mark.slow
 def test_tables_without_rows_are_done_without_too(engine, shop):
     empty = {"sessions": [], "users": [], "returns": [], "events": [], "places": []}
     found, _ = answers(engine, {"orders": shop["orders"], **empty})
     assert measure(found, "boosting", "auc")["value"] > 0.6
 
 
+@pytest.mark.slow
 def test_negative_and_zero_amounts_are_numbers_too(engine, shop):
     odd = [{**row, "net": net, "gross": net} for row, net in zip(shop["orders"], [0, -5, 7] * 10**6, strict=False)]
     found, _ = answers(engine, {**shop, "orders": odd})

@@ -78,6 +78,7 @@ BUSY = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_segments_are_as_of_the_last_day_delivered(engine):
     found = told(engine, *BUSY, days=FIRST_QUARTER)
     assert column(found["rfm_customer_segments"], "user_id", "recency_days", "frequency", "monetary") == [
@@ -91,6 +92,7 @@ def test_segments_are_as_of_the_last_day_delivered(engine):
     assert column(found["rfm_customer_segments"], "segment") == ["Champions", "Lost", "Needs Attention", "New"]
 
 
+@pytest.mark.slow
 def test_means_of_a_segment_are_over_its_customers_and_orders(engine):
     found = told(engine, *BUSY, days=FIRST_QUARTER)
     best = found["rfm_segments"][0]
@@ -102,6 +104,7 @@ def test_means_of_a_segment_are_over_its_customers_and_orders(engine):
     assert (best["mean_frequency"], best["mean_recency_days"], best["share"]) == (3, 2, 0.25)
 
 
+@pytest.mark.slow
 def test_every_table_of_customers_adds_up_to_the_orders_of_known_customers(engine):
     found = told(engine, *BUSY, days=FIRST_QUARTER)
     known = [row for row in BUSY if row["user_id"]]
@@ -118,6 +121,7 @@ def test_every_table_of_customers_adds_up_to_the_orders_of_known_customers(engin
     assert {row["segment"]: row["customers"] for row in last} == now
 
 
+@pytest.mark.slow
 def test_migration_leads_from_one_month_of_the_history_to_the_next(engine):
     found = told(engine, *BUSY, days=FIRST_QUARTER)
     held: dict[Any, int] = {(row["month"], row["segment"]): row["customers"] for row in found["rfm_history"]}
@@ -136,6 +140,7 @@ def test_migration_leads_from_one_month_of_the_history_to_the_next(engine):
         assert {row["complete"] for row in moves} == {month.month < 3}
 
 
+@pytest.mark.slow
 def test_cohorts_are_by_month_and_by_week_from_monday(engine):
     found = told(engine, *BUSY, days=FIRST_QUARTER)
     january = [row for row in found["order_cohorts"] if row["cohort"] == dt.date(2024, 1, 1)]
@@ -153,6 +158,7 @@ def test_cohorts_are_by_month_and_by_week_from_monday(engine):
     assert (curve[1]["low"], curve[1]["high"]) == pytest.approx(wilson(1, 2))
 
 
+@pytest.mark.slow
 def test_the_grids_of_cohorts_are_bounded(engine):
     days = Days(dt.date(2020, 1, 1), dt.date(2024, 3, 31))
     cells = told(engine, order("ann", dt.date(2020, 1, 1)), days=days)["order_cohorts"]
@@ -164,11 +170,13 @@ def test_the_grids_of_cohorts_are_bounded(engine):
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_orders_all_tables_are_empty(engine):
     assert not any(told(engine).values())
     assert not any(told(engine, order(None, 1)).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", [10, 0, -10])
 def test_one_customer(engine, net):
     found = told(engine, order("ann", 5, net))
@@ -182,6 +190,7 @@ def test_one_customer(engine, net):
     assert column(found["order_cohorts"], "retention")[0] == 1
 
 
+@pytest.mark.slow
 def test_no_repeat_buyers(engine):
     found = told(engine, *(order(f"u{n:02}", n, n) for n in range(1, 31)))
     assert set(column(found["rfm_customer_segments"], "f_score")) == {1}
@@ -191,6 +200,7 @@ def test_no_repeat_buyers(engine):
     assert empty == [2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_all_orders_on_one_day(engine):
     found = told(engine, *(order(user, 5, 10) for user in "aabcc"))
     assert set(column(found["rfm_customer_segments"], "r_score", "first_order_on")) == {(5, day(5))}
@@ -198,12 +208,14 @@ def test_all_orders_on_one_day(engine):
     assert len(found["rfm_history"]) == len(SEGMENTS)
 
 
+@pytest.mark.slow
 def test_all_orders_on_the_last_day(engine):
     found = told(engine, *(order(user, 31, 10) for user in "ab"))
     assert set(column(found["rfm_customer_segments"], "recency_days", "r_score")) == {(0, 5)}
     assert column(found["order_cohorts"], "interval", "period") == [("month", 0), ("week", 0)]
 
 
+@pytest.mark.slow
 def test_negative_and_zero_net_keep_their_customers(engine):
     found = told(engine, order("owes", 1, -30), order("nothing", 1, 0), order("pays", 1, 30))
     assert column(found["rfm_customer_segments"], "m_score") == [1, 1, 4]
@@ -214,6 +226,7 @@ def test_negative_and_zero_net_keep_their_customers(engine):
     assert (lowest["lowest"], lowest["highest"], lowest["customers"]) == (-30, 0, 2)
 
 
+@pytest.mark.slow
 def test_a_month_without_orders_is_in_history_and_migration(engine):
     found = told(engine, order("ann", dt.date(2024, 1, 9)), order("bob", 9), days=FIRST_QUARTER)
     february = dt.date(2024, 2, 1)
@@ -223,11 +236,13 @@ def test_a_month_without_orders_is_in_history_and_migration(engine):
     assert [row["active"] for row in found["order_cohorts"] if row["cohort"] == dt.date(2024, 1, 1)] == [1, 0, 0]
 
 
+@pytest.mark.slow
 def test_orders_of_nobody_are_in_no_number(engine):
     orders = [order("ann", 3), order("bob", 4, 20)]
     assert told(engine, *orders) == told(engine, order(None, 1, 500), *orders, order(None, 30, -500))
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_does_not_matter(engine):
     assert told(engine, *BUSY, days=FIRST_QUARTER) == told(engine, *reversed(BUSY), days=FIRST_QUARTER)
 
@@ -247,6 +262,7 @@ def held(engine, orders: Sequence[Row], **changed: Any) -> dict[str, tuple[Decim
     return {row["name"]: (row["expected"], row["found"]) for row in rows if re.search("rfm|cohort", row["name"])}
 
 
+@pytest.mark.slow
 def test_customers_orders_and_net_are_reconciled_with_the_orders(engine):
     found = held(engine, BUSY)
     assert len(found) == 8
@@ -254,6 +270,7 @@ def test_customers_orders_and_net_are_reconciled_with_the_orders(engine):
     assert all(expected == got != 0 for expected, got in found.values())
 
 
+@pytest.mark.slow
 def test_a_lost_customer_breaks_the_reconciliation(engine):
     found = held(engine, BUSY, rfm_customer_segments=lambda rows: rows.filter(rows.user_id != "ann"))
     wrong = {name for name, (expected, got) in found.items() if expected != got}

@@ -108,6 +108,7 @@ def test_the_other_columns_of_a_product_come_from_its_newest_version(engine):
     )
 
 
+@pytest.mark.slow
 def test_a_user_signed_up_on_the_day_of_the_reporting_zone(engine):
     row = {"user_id": "a", "signed_up_at": at("02 03:00")}
     assert users(engine, row)["a"]["signed_up_on"] == day(2)

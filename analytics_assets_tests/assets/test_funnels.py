@@ -50,6 +50,7 @@ def many(name: str, count: int, *kinds: str, **says: Any) -> list[Row]:
 # --- who reached what -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_step_is_a_share_of_all_and_of_the_step_before_with_its_interval(engine):
     events = [*many("a", 10, "view"), *many("b", 4, "view", "cart"), *many("c", 6, "view", "cart", "buy")]
     found = ask(engine, events)[""]
@@ -101,6 +102,7 @@ def test_a_funnel_without_a_window_is_always_matured(engine):
     assert lines(found, "observed", "matured")[0] == (1, 2, 2)
 
 
+@pytest.mark.slow
 def test_a_voided_attempt_did_not_enter_and_is_counted_apart(engine):
     events = [
         *walk("voided", "view", "help", "cart"),
@@ -120,6 +122,7 @@ def test_an_exclusion_acts_between_the_steps_that_it_names(engine):
     assert {row["unit"]: row["voided"] for row in found} == {"between": True, "before": False}
 
 
+@pytest.mark.slow
 def test_conditions_ask_for_columns_and_for_properties(engine):
     big, small = {"properties": '{"size": "big"}'}, {"properties": '{"size": "small"}'}
     events = [*walk("a", "view", **big), *walk("b", "view", **small), *walk("c", "view"), *walk("d", "see", **big)]
@@ -136,6 +139,7 @@ def test_who_is_excluded_or_nobody_is_in_no_funnel(engine):
     assert [row["unit"] for row in ask(engine, events)["users"]] == ["ann"]
 
 
+@pytest.mark.slow
 def test_the_order_of_the_steps_is_as_declared(engine):
     events = [*walk("a", "cart", "view"), *walk("b", "view", "x", "cart"), *walk("c", "view", "cart")]
     for order, entered, carted in (("ordered", 3, 2), ("strict", 3, 1), ("unordered", 3, 3)):
@@ -160,6 +164,7 @@ def test_a_step_may_be_left_out_and_rates_are_of_the_required_step_before(engine
     assert {row["unit"] for row in found["users"] if row["completed"]} == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_the_deepest_or_the_first_attempt_stands_for_a_unit(engine):
     events = [event("a", "view", "05 10:00"), event("a", "view", "08 10:00"), event("a", "cart", "08 10:01")]
     (deepest,) = ask(engine, events)["users"]
@@ -177,6 +182,7 @@ def test_only_the_users_first_event_of_its_kind_may_count(engine):
 # --- units ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sessions_can_be_the_units(engine):
     events = [
         *walk("a", "view", "cart"), *walk("a", "view", "cart", "buy", start="06 10:"),
@@ -188,6 +194,7 @@ def test_sessions_can_be_the_units(engine):
     assert [row["unit"] for row in found["users"]] == ["a/2024-03-05/1", "a/2024-03-06/1", "b/2024-03-05/1"]
 
 
+@pytest.mark.slow
 def test_a_property_or_a_column_can_be_the_unit(engine):
     team = {"properties": '{"team": "red"}'}
     events = [*walk("a", "view", **team), *walk("b", "cart", start="05 11:", **team), *walk("c", "view")]
@@ -260,6 +267,7 @@ def test_a_breakdown_has_the_value_of_the_event_that_it_says(engine, breakdown, 
     assert lines(found, "observed") == [(1, 2), (2, 2), (3, 1)]
 
 
+@pytest.mark.slow
 def test_with_all_events_a_unit_is_in_the_funnel_of_each_of_its_values(engine):
     events = [*walk("a", "view", device="phone"), *walk("a", "view", "cart", "buy", device="tv", start="05 11:")]
     found = ask(engine, events, breakdowns=[{"by": "device", "attribution": "all_events"}])[""]
@@ -269,6 +277,7 @@ def test_with_all_events_a_unit_is_in_the_funnel_of_each_of_its_values(engine):
     ]
 
 
+@pytest.mark.slow
 def test_several_breakdowns_stand_side_by_side(engine):
     users = [{"user_id": "ann", "country": "DE", "channel": "ads"}, {"user_id": "bob", "country": "FR"}]
     asked = ["device", "user.country", "user.channel", {"by": "country", "attribution": "last_touch"}]
@@ -306,6 +315,7 @@ def test_every_beginning_is_an_attempt(engine):
     assert {(row["dimension"], row["value"], row["unit"]) for row in found} == {("", "", "a")}
 
 
+@pytest.mark.slow
 def test_events_of_one_instant_begin_one_attempt(engine):
     """Their attempts are alike, and could not be told apart by the key."""
     events = [event("a", "view", "05 10:00"), event("a", "view", "05 10:00"), event("a", "cart", "05 10:01")]
@@ -410,6 +420,7 @@ def test_a_value_that_stands_alone_is_compared_with_nobody(engine):
     )
 
 
+@pytest.mark.slow
 def test_a_value_is_not_compared_at_steps_that_decide_it(engine):
     """Who has the value of the step `cart` came to it: no wonder that nobody of them is lost before."""
     events = [*many("a", 30, "view"), *many("b", 30, "view", "cart", device="tv")]
@@ -436,6 +447,7 @@ def test_nothing_happened(engine):
     )
 
 
+@pytest.mark.slow
 def test_a_step_that_never_occurs_is_reached_by_nobody(engine):
     found = ask(engine, walk("a", "view", "cart"), steps=[{"event": "view"}, {"event": "viwe"}, {"event": "cart"}])
     assert lines(found[""], "observed", "of_previous", "low") == [(1, 1, None, None), (2, 0, 0, 0), (3, 0, None, None)]

@@ -36,6 +36,7 @@ def shop(net: float = 10, **says: object) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_impact_is_the_product_of_the_numbers_in_its_row(engine):
     tables = experimented(engine, shop(refund=1), setting(engine, {"e": {}}, day(31)))
     (found,) = tables["experiment_impact"]
@@ -63,6 +64,7 @@ def test_impact_is_the_product_of_the_numbers_in_its_row(engine):
     assert "21 of the 21 orders may still come back" in found["assumptions"]
 
 
+@pytest.mark.slow
 def test_without_costs_there_is_no_margin_and_a_loss_turns_its_interval_around(engine):
     without = {"cost": None, "profit": None, "net_uncosted": 10}
     (found,) = experimented(engine, shop(**without), setting(engine, {"e": {}}, day(31)))["experiment_impact"]
@@ -73,6 +75,7 @@ def test_without_costs_there_is_no_margin_and_a_loss_turns_its_interval_around(e
     assert found["margin_low"] < found["margin"] < found["margin_high"] < 0 < found["revenue_low"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plan", "last", "state"),
     [
@@ -89,6 +92,7 @@ def test_no_impact_is_claimed_where_nothing_can_be(engine, plan, last, state):
     assert found["exposed"] == 200
 
 
+@pytest.mark.slow
 def test_a_control_without_orders_or_buyers_has_no_impact(engine):
     world = shop()
     world.orders.clear()
@@ -102,6 +106,7 @@ def test_a_control_without_orders_or_buyers_has_no_impact(engine):
 # --- regression -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_model_is_that_of_statsmodels_on_users_one_by_one(engine):
     world = drawn(lift=0.3)
     within = setting(engine, {"e": {"segments": ["user.country"]}}, day(31))
@@ -150,6 +155,7 @@ def test_columns_that_say_nothing_new_are_left_out():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_covariate_that_separates_outcomes_is_a_state(engine):
     world = World()
     for number in range(200):

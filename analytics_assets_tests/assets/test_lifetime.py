@@ -198,6 +198,7 @@ def test_the_fit_says_by_how_much_the_holdout_was_missed(lived):
     assert lived.warnings["clv_fit"] == set()
 
 
+@pytest.mark.slow
 def test_tracking_counts_the_calibrations_customers_week_by_week(lived):
     model = BetaGeometric(**lived.parameters("calibration", "bg_nbd"))
     first: dict[str, int] = {}
@@ -337,6 +338,7 @@ def test_of_a_few_days_there_is_no_model(engine):
     assert day_one["clv_calibration"] == day_one["clv_tracking"] == []
 
 
+@pytest.mark.slow
 def test_negative_and_zero_net_is_left_out_of_values_and_counted(engine, lived):
     orders = process()
     again = sorted({user for user, life in lives_of(orders, 279).items() if life[0] > 1})
@@ -364,6 +366,7 @@ def test_values_that_are_all_equal_have_no_model_and_orders_still_do(engine):
     assert all(row["expected_value"] is None for row in found["clv_customers"])
 
 
+@pytest.mark.slow
 def test_orders_of_nobody_are_in_no_table(engine, lived):
     orders: list[Any] = [*process(), *((None, n % 200, 9) for n in range(50))]
     assert told(engine, orders).tables == lived.tables

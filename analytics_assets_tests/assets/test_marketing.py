@@ -128,6 +128,7 @@ def sale(engine: Any, boosted: Row) -> dict[str, list[Row]]:
     return computed(engine, setting(engine), campaigns=[SALE], spend=spend("sale", range(35, 49), 50), **boosted)
 
 
+@pytest.mark.slow
 def test_a_campaign_with_a_control_has_an_increment_of_every_outcome(sale):
     planted = {"visits": 3 * 14 * 10, "orders": 3 * 14 * 10 / 4, "revenue": 3 * 14 * 10 / 4 * 20}
     for outcome, about in planted.items():
@@ -188,6 +189,7 @@ def test_attributed_revenue_is_what_is_credited(engine):
     assert sum(row["share"] for row in whole.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.sampled_from([*HERE[0], {"user_id": None}]), st.integers(0, 50), st.integers(1, 10_000)),
@@ -294,6 +296,7 @@ def test_days_on_which_another_campaign_ran_are_not_compared(engine, boosted):
     assert dates == [(later(21), later(34)), (later(1), later(20))]
 
 
+@pytest.mark.slow
 def test_where_placebo_dates_show_something_nothing_is_identified_and_no_return_is_told(engine):
     odd = world(1.8, range(20, 35))
     found = computed(engine, setting(engine), campaigns=[SALE], spend=spend("sale", [36]), **odd)
@@ -307,6 +310,7 @@ def test_where_placebo_dates_show_something_nothing_is_identified_and_no_return_
     assert "placebo dates show something" in roi["reason"]
 
 
+@pytest.mark.slow
 def test_visits_need_events_and_the_rest_does_not(engine, boosted):
     found = computed(
         engine, setting(engine), campaigns=[SALE], spend=spend("sale", [36]), orders=boosted["orders"], sessions=None
@@ -320,6 +324,7 @@ def test_visits_need_events_and_the_rest_does_not(engine, boosted):
     assert {row["campaign_id"]: row["orders"] for row in found["attribution"]} == {"sale": 3}
 
 
+@pytest.mark.slow
 def test_a_campaign_before_the_first_sale_brought_nothing_and_says_so(engine):
     orders = [order("a", "user north", 50), order("b", "user west", 55)]
     early = campaign("sale", 20, 25, "west")
@@ -332,6 +337,7 @@ def test_a_campaign_before_the_first_sale_brought_nothing_and_says_so(engine):
     assert (correlated["state"], correlated["r"]) == ("too few points", None)
 
 
+@pytest.mark.slow
 def test_spend_without_orders_and_orders_without_spend(engine):
     nothing_sold = computed(engine, setting(engine), campaigns=[SALE], spend=spend("sale", range(35, 49)))
     assert {row["method"]: row["roi"] for row in nothing_sold["campaign_roi_analysis"]} == {
@@ -352,6 +358,7 @@ def test_spend_without_orders_and_orders_without_spend(engine):
     assert unpaid["campaign_correlation"] == []
 
 
+@pytest.mark.slow
 def test_zero_spend_has_no_return_rather_than_an_endless_one(engine, boosted):
     found = computed(engine, setting(engine), campaigns=[SALE], spend=spend("sale", range(35, 49), 0), **boosted)
     for row in found["campaign_roi_analysis"]:
@@ -362,6 +369,7 @@ def test_zero_spend_has_no_return_rather_than_an_endless_one(engine, boosted):
     assert told(found["campaign_correlation"], dimension="campaign", lag=0)["r"] is None
 
 
+@pytest.mark.slow
 def test_a_campaign_that_runs_still_is_told_so_far(engine, boosted):
     open_end = campaign("sale", 35, None, "west", "inner", "outer")
     found = computed(engine, setting(engine), campaigns=[open_end], **boosted)
@@ -372,6 +380,7 @@ def test_a_campaign_that_runs_still_is_told_so_far(engine, boosted):
     assert told(found["campaign_incrementality"], outcome="visits")["complete"] is False
 
 
+@pytest.mark.slow
 def test_without_any_campaign_there_is_nothing(engine, boosted):
     found = computed(engine, setting(engine), **boosted)
     assert {

@@ -147,6 +147,7 @@ def test_a_plan_is_told_to_the_analysis():
     )
 
 
+@pytest.mark.slow
 def test_from_plans_to_moments(engine):
     found = computed(
         engine,
@@ -240,6 +241,7 @@ def test_what_is_left_out_stays_in_sight_and_in_no_outcome(engine):
     assert "variants_seen <= 1" in " ".join(str(finding) for finding in audit.broken("warning"))
 
 
+@pytest.mark.slow
 def test_the_same_user_in_two_experiments_is_in_both(engine):
     found = computed(
         engine,
@@ -256,6 +258,7 @@ def test_the_same_user_in_two_experiments_is_in_both(engine):
     assert {row["experiment"] for row in found["experiment_moments"] if row["dimension"]} == {"f"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [4, 5, 31])
 def test_an_experiment_that_has_not_begun_or_exposed_nobody_has_empty_tables(engine, last):
     days = Days(day(1), day(last))
@@ -267,6 +270,7 @@ def test_an_experiment_that_has_not_begun_or_exposed_nobody_has_empty_tables(eng
     assert not any(empty.values())
 
 
+@pytest.mark.slow
 def test_what_was_delivered_says_who_has_matured(engine):
     def matured(zone: str, last: int) -> bool:
         project = planning(e={"segments": []}).model_copy(update={"time_zone": zone})
@@ -282,6 +286,7 @@ def test_what_was_delivered_says_who_has_matured(engine):
     assert not matured("Asia/Tokyo", 9)
 
 
+@pytest.mark.slow
 def test_quantiles_have_the_rows_that_they_rank(engine):
     plan = {"secondary": [{"metric": "took", "window_days": 3}], "segments": []}
     session = {"user_id": "ann", "day": day(6), "entry_event": "see", "exit_event": "see", "events": 1}

@@ -90,6 +90,7 @@ def ordinary(engine: Any) -> dict[str, list[Row]]:
     return told(engine, rows, 120, special_days={"Fair": [FIRST + dt.timedelta(days=50)]})
 
 
+@pytest.mark.slow
 def test_parts_come_back_to_what_was_observed(ordinary):
     for row in ordinary["series_decomposition"]:
         parts = [row[name] for name in ("trend", "weekly", "yearly", "remainder")]
@@ -169,6 +170,7 @@ def test_the_busy_day_is_an_anomaly_and_the_named_one_is_not_judged(ordinary):
     assert min(days) == FIRST + dt.timedelta(days=28)
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_does_not_matter(engine, ordinary):
     rows = [*sold(shop(60)), *sold(shop(60, 3, 20), value="Books")]
     assert told(engine, rows, 60) == told(engine, rows[::-1], 60)
@@ -240,6 +242,7 @@ def test_a_short_series_is_forecast_by_the_week_before_and_says_so(engine):
     assert {(row["model"], row["state"]) for row in rows} == {("seasonal_naive", "too short to compare")}
 
 
+@pytest.mark.slow
 def test_a_project_of_a_few_days_asks_for_no_library(engine):
     import subprocess
     import sys

@@ -105,6 +105,7 @@ def test_a_bad_value_is_a_reason_of_its_own(engine):
     assert {row["row_key"]: row["rejected"] for row in found} == {reason: [reason] for reason in BAD_LINES}
 
 
+@pytest.mark.slow
 def test_amounts_are_rounded_where_the_mapping_says_so_and_nowhere_else(engine):
     within = orders(columns={**feed("order_lines", "tax")["columns"], "tax": {"column": "tax", "decimals": 4}})
     found = line(engine, within, tax="1.429999948", unit_price="2.5000")
@@ -222,6 +223,7 @@ def test_an_absent_or_empty_value_means_the_default(engine):
         assert (found["discount"], found["tax"], found["status"], found["rejected"]) == (0, 0, "completed", [])
 
 
+@pytest.mark.slow
 def test_a_null_marker_means_a_missing_value(engine):
     marked = orders(says={"nulls": ["", "NA", "-"]})
     assert line(engine, marked, quantity="NA")["rejected"] == ["missing_quantity"]
@@ -264,6 +266,7 @@ def test_the_sign_of_a_number_can_be_turned(engine):
     assert line(engine, within, unit_price="-1.5")["rejected"] == ["negative_quantity"]
 
 
+@pytest.mark.slow
 def test_times_are_read_by_the_clock_of_the_source_and_days_by_that_of_the_project(engine):
     kolkata = {"time_zone": "Asia/Kolkata", "last_day": day(31)}
     within = orders(within=kolkata, says={"time_zone": "America/New_York"})
@@ -272,6 +275,7 @@ def test_times_are_read_by_the_clock_of_the_source_and_days_by_that_of_the_proje
     assert line(engine, orders(within=kolkata))["ordered_at"] == at("05 06:30")
 
 
+@pytest.mark.slow
 def test_times_are_read_by_the_formats_of_the_source(engine):
     within = orders(says={"timestamps": ["%d/%m/%Y %H:%M", "epoch_s"]})
     assert line(engine, within, ordered_at="06/03/2024 10:00")["ordered_at"] == at("06 10:00")
@@ -279,6 +283,7 @@ def test_times_are_read_by_the_formats_of_the_source(engine):
     assert line(engine, within)["rejected"] == ["unparseable_ordered_at"]
 
 
+@pytest.mark.slow
 def test_without_a_line_the_place_in_the_file_is_the_line(engine):
     within = project(source(feed("order_lines")))
     found = staged(engine, "order_lines", within, {**LINE, "line": None}, {**LINE, "line": None})
@@ -344,6 +349,7 @@ def test_each_feed_is_read_in_its_own_way(engine):
 # --- days of delivery -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_row_may_come_as_many_days_late_as_its_source_says(engine):
     within = orders(says={"path": "orders-{day}.csv", "lateness": 2})
     rows = [{**LINE, "delivery_day": day(number)} for number in (4, 5, 6, 7, 8, 20)]
@@ -369,6 +375,7 @@ def test_a_row_that_may_go_without_a_time_is_of_the_day_of_its_delivery(engine):
     assert [(row["day"], row["rejected"]) for row in found] == [(day(5), []), (day(7), []), (day(7), [])]
 
 
+@pytest.mark.slow
 def test_a_row_of_days_that_the_project_lacks_is_neither_late_nor_early(engine):
     within = orders(within={"last_day": day(9)}, says={"path": "orders-{day}.csv"})
     assert line(engine, within, ordered_at="2024-02-01", delivery_day=day(5))["rejected"] == ["before_first_day"]
@@ -485,6 +492,7 @@ keys = st.sampled_from(["k", "l", "m", None])
 rows = st.lists(st.tuples(keys, st.lists(slips, max_size=2).map(dict)), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(rows, st.randoms(use_true_random=False))
 def test_every_row_is_there_once_kept_or_rejected_whatever_the_order_of_rows(engine, records, random):
@@ -545,6 +553,7 @@ def test_a_currency_without_a_rate_on_its_day_is_refused(engine, number, currenc
     assert exchanged(engine, number, "10", currency=currency)["rejected"] == ["foreign_currency"]
 
 
+@pytest.mark.slow
 def test_an_exchanged_amount_is_rounded_to_the_fourth_decimal_and_may_be_too_large(engine):
     assert exchanged(engine, 6, "1.0001", currency="JPY")["unit_price"] == Decimal("0.0067")
     found = exchanged(engine, 1, "95000000000000", currency="EUR")

@@ -204,6 +204,7 @@ def test_the_last_day_of_the_timeline_is_the_result(told):
         assert all(r["anytime_high"] - r["anytime_low"] > r["high"] - r["low"] for r in days if r["low"] is not None)
 
 
+@pytest.mark.slow
 def test_a_group_sequential_primary_is_judged_at_its_looks(engine):
     world = drawn()
     sequential = {"method": "group_sequential", "looks": 3, "covariate_days": 0}
@@ -257,6 +258,7 @@ def trust(tables: dict[str, list[Row]], question: str) -> Row:
     return row(tables["experiment_trust"], question=question)
 
 
+@pytest.mark.slow
 def test_the_sample_ratio_is_tested_for_every_day_until_the_end_and_by_chi_square_after_it(engine):
     world = plain({"control": 300, "new": 240}, {"control": 30, "new": 60})
     chi = stats.chisquare([300, 240]).pvalue
@@ -272,6 +274,7 @@ def test_the_sample_ratio_is_tested_for_every_day_until_the_end_and_by_chi_squar
     assert row(early["experiment_verdicts"])["verdict"] == "too early"
 
 
+@pytest.mark.slow
 def test_a_sample_ratio_that_is_far_off_makes_all_invalid(engine):
     world = plain({"control": 300, "new": 200}, {"control": 30, "new": 90})
     for last in (day(10), day(31)):
@@ -284,6 +287,7 @@ def test_a_sample_ratio_that_is_far_off_makes_all_invalid(engine):
         assert tables["verdict_e"][0]["verdict"] == "invalid"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("both", "state", "verdict"), [(2, "fine", "ship"), (8, "invalid", "invalid")])
 def test_users_in_two_variants_are_left_out_and_too_many_make_all_invalid(engine, both, state, verdict):
     world = plain({"control": 200, "new": 200}, {"control": 20, "new": 90})
@@ -296,6 +300,7 @@ def test_users_in_two_variants_are_left_out_and_too_many_make_all_invalid(engine
     assert row(tables["experiment_verdicts"])["verdict"] == verdict
 
 
+@pytest.mark.slow
 def test_arms_that_were_unlike_before_are_a_warning(engine):
     world = plain({"control": 200, "new": 200}, {"control": 20, "new": 20})
     for number in range(60):
@@ -307,6 +312,7 @@ def test_arms_that_were_unlike_before_are_a_warning(engine):
     assert (found["state"], found["value"]) == ("warning", pytest.approx(p))
 
 
+@pytest.mark.slow
 def test_a_metric_without_variance_is_a_warning_and_no_verdict(engine):
     for bought in (0, 50):
         world = plain({"control": 50, "new": 50}, {"control": bought, "new": bought})
@@ -322,6 +328,7 @@ def test_a_metric_without_variance_is_a_warning_and_no_verdict(engine):
         assert tables["experiment_impact"][0]["state"] in {"no lift", "no orders"}
 
 
+@pytest.mark.slow
 def test_a_plan_that_changed_after_it_was_locked_is_invalid(engine):
     world = plain({"control": 200, "new": 200}, {"control": 20, "new": 90})
     before = setting(engine, {"e": {"alpha": 0.01}}, day(31)).project
@@ -339,6 +346,7 @@ def test_a_plan_that_changed_after_it_was_locked_is_invalid(engine):
     assert trust(never, "registered plan")["state"] == "warning"
 
 
+@pytest.mark.slow
 def test_who_met_the_event_before_the_assignment_is_counted(engine):
     world = plain({"control": 50, "new": 50}, {"new": 20})
     for number in range(5):
@@ -350,6 +358,7 @@ def test_who_met_the_event_before_the_assignment_is_counted(engine):
 # --- verdicts and reports ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_variant_has_its_verdict_and_the_report_tells_them(engine):
     world = plain({"control": 300, "a": 300, "b": 300}, {"control": 60, "a": 120, "b": 62})
     plan = {"variants": {"control": 0.34, "a": 0.33, "b": 0.33}, "owner": "team:x", "segments": ["device"]}
@@ -373,6 +382,7 @@ def test_every_variant_has_its_verdict_and_the_report_tells_them(engine):
         assert expected in text, expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bought", "guardrail", "verdict"),
     [
@@ -391,6 +401,7 @@ def test_verdicts_follow_the_rules(engine, bought, guardrail, verdict):
     assert found["verdict"] == verdict, found
 
 
+@pytest.mark.slow
 def test_many_users_and_nothing_to_see_are_no_meaningful_difference(engine):
     world = plain({"control": 800, "new": 800}, {"control": 80, "new": 80})
     plan = {"primary": {**PLAN["primary"], "minimum_effect": 0.2}}
@@ -398,6 +409,7 @@ def test_many_users_and_nothing_to_see_are_no_meaningful_difference(engine):
     assert found["verdict"] == "no meaningful difference"
 
 
+@pytest.mark.slow
 def test_a_guardrail_that_is_a_quantile_decides_like_any_other(engine):
     world = plain({"control": 200, "new": 200}, {"control": 100, "new": 160})
     guardrail = {"guardrails": [{"metric": "middle", "window_days": 7, "margin": 1}]}
@@ -410,6 +422,7 @@ def test_a_guardrail_that_is_a_quantile_decides_like_any_other(engine):
     assert "the guardrail middle" in found["because"]
 
 
+@pytest.mark.slow
 def test_a_primary_that_is_a_quantile_decides(engine):
     world = plain({"control": 200, "new": 200}, {"control": 160, "new": 160})
     rng = np.random.default_rng(4)
@@ -426,6 +439,7 @@ def test_a_primary_that_is_a_quantile_decides(engine):
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_experiment_that_has_not_begun_is_too_early(engine):
     world = World(users=[{"user_id": "u", "country": "DE"}])
     plan = {**FULL, "starts": day(20), "ends": day(30)}
@@ -438,6 +452,7 @@ def test_an_experiment_that_has_not_begun_is_too_early(engine):
     assert tables["experiment_impact"][0]["state"] == "not yet"
 
 
+@pytest.mark.slow
 def test_an_experiment_without_exposures_has_no_effect_to_tell(engine):
     world = World([assigned(f"u{n}", ("control", "new")[n % 2], 5) for n in range(40)])
     for last, verdict in ((day(9), "too early"), (day(31), "inconclusive")):
@@ -447,6 +462,7 @@ def test_an_experiment_without_exposures_has_no_effect_to_tell(engine):
         assert tables["experiment_impact"][0]["orders"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty", ["control", "new"])
 def test_an_arm_without_users_is_invalid_or_has_no_effect(engine, empty):
     for n, verdict in ((100, "invalid"), (3, "inconclusive")):
@@ -461,12 +477,14 @@ def test_an_arm_without_users_is_invalid_or_has_no_effect(engine, empty):
         assert tables["experiment_regression"][0]["state"] == "no users yet"
 
 
+@pytest.mark.slow
 def test_one_user_is_no_experiment(engine):
     world = plain({"control": 1}, {"control": 1})
     (found,) = experimented(engine, world, setting(engine, {"e": FULL}, day(31)))["experiment_verdicts"]
     assert found["verdict"] == "inconclusive"
 
 
+@pytest.mark.slow
 def test_the_same_user_may_be_in_two_experiments(engine):
     world = plain({"control": 100, "new": 100}, {"control": 20, "new": 60})
     world.assigned += [
@@ -478,6 +496,7 @@ def test_the_same_user_may_be_in_two_experiments(engine):
     assert [found[name]["n"] + found[name]["n_control"] for name in "ef"] == [200, 200]
 
 
+@pytest.mark.slow
 def test_a_window_longer_than_the_time_passed_decides_nothing(engine):
     world = plain({"control": 100, "new": 100}, {"control": 20, "new": 60})
     plan = {"primary": {**PLAN["primary"], "window_days": 60}}
@@ -488,6 +507,7 @@ def test_a_window_longer_than_the_time_passed_decides_nothing(engine):
     assert row(tables["experiment_results"])["n"] == 100
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_order_of_rows(engine, world, told):
     turned = World(world.assigned[::-1], world.events[::-1], world.orders, world.users[::-1])
     again = experimented(engine, turned, setting(engine, {"e": FULL}, END))

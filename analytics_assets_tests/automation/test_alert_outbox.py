@@ -142,6 +142,7 @@ def test_what_was_given_up_is_remembered_for_a_while() -> None:
 # whatever happens: messages, failures, restarts
 
 
+@pytest.mark.slow
 @dataclass
 class World:
     """Hold what a tick works with: what is recorded, and what the channels really got."""

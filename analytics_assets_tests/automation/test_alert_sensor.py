@@ -145,6 +145,7 @@ BROKEN = Finding(
 # from a run to a message
 
 
+@pytest.mark.slow
 def test_a_failing_check_is_told_once_with_all_a_person_needs_and_its_recovery_once(
     bench: Workshop, receiver: HttpReceiver
 ) -> None:
@@ -192,6 +193,7 @@ def test_a_check_that_judges_the_days_of_its_run_alone_is_by_day(contract: Contr
     assert _is_by_day(contract, check) == by_day
 
 
+@pytest.mark.slow
 def test_a_run_that_crashes_is_told_with_its_cause_and_without_a_login(bench: Workshop, receiver: HttpReceiver) -> None:
     run_of(bench, DAYS, crash="no answer from postgres://me:hunter2@db/shop")
     tick(bench)
@@ -244,6 +246,7 @@ def test_the_first_look_goes_back_over_the_last_runs_only(bench: Workshop, recei
     assert receiver.got == []
 
 
+@pytest.mark.slow
 def test_many_runs_are_read_over_several_ticks_and_none_is_forgotten(bench: Workshop, receiver: HttpReceiver) -> None:
     tick(bench)
     recorded(bench, SUCCESS, "first")
@@ -268,6 +271,7 @@ def test_runs_that_somebody_deleted_do_not_blind_the_sensor(bench: Workshop, rec
     assert state_of(bench).running == ()
 
 
+@pytest.mark.slow
 def test_runs_of_another_code_location_are_none_of_ours(bench: Workshop, receiver: HttpReceiver) -> None:
     from dagster._core.remote_origin import (
         RegisteredCodeLocationOrigin,
@@ -289,6 +293,7 @@ def test_runs_of_another_code_location_are_none_of_ours(bench: Workshop, receive
 # delivery
 
 
+@pytest.mark.slow
 def test_an_unreachable_channel_gets_its_messages_later_and_once(bench: Workshop, receiver: HttpReceiver) -> None:
     receiver.behaves = 500
     recorded(bench, FAILURE)
@@ -524,6 +529,7 @@ def test_data_that_has_ended_has_no_deadline(bench: Workshop, receiver: HttpRece
     assert receiver.got == []
 
 
+@pytest.mark.slow
 def test_a_changed_verdict_is_told_once(bench: Workshop, receiver: HttpReceiver) -> None:
     release(bench, None, "too early")
     tick(bench)

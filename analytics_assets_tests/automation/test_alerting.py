@@ -410,6 +410,7 @@ def runs(draw: st.DrawFn) -> Run:
     return replace(run, failures={**run.failures, "land": "x"}) if crash else run
 
 
+@pytest.mark.slow
 @dataclass
 class Naive:
     """Say for each check which days fail, as sets, by the rules as the docs tell them."""

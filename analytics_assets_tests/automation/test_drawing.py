@@ -53,6 +53,7 @@ def metadata(workshop: Workshop, run_id: str, name: str = CHART) -> dict[str, dg
     return dict(materialization.metadata)
 
 
+@pytest.mark.slow
 def test_a_chart_is_drawn_of_the_release_into_files_with_a_preview(shop: Workshop) -> None:
     from PIL import Image
 
@@ -75,6 +76,7 @@ def test_a_chart_is_drawn_of_the_release_into_files_with_a_preview(shop: Worksho
     assert (png.read_bytes(), svg.read_bytes()) == before  # the same data, the same bytes
 
 
+@pytest.mark.slow
 def test_a_chart_that_fails_says_why_and_leaves_the_release(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a pen broke")
@@ -87,6 +89,7 @@ def test_a_chart_that_fails_says_why_and_leaves_the_release(shop: Workshop, monk
     assert "funnel_buying" in shop.release().versions
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(shop: Workshop) -> None:
     (shop.folder / "charts").write_text("a file")
     ran = shop.run()
@@ -94,6 +97,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(shop: Workshop
     assert shop.release().number == 1
 
 
+@pytest.mark.slow
 def test_a_chart_whose_table_no_release_has_yet_says_so(shop: Workshop) -> None:
     ran = shop.run(select=CHART)
     assert ran.succeeded

@@ -38,6 +38,7 @@ def shop(workshop: Workshop) -> Workshop:
     return workshop
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_a_report_of_its_release_with_its_charts(shop: Workshop) -> None:
     ran = shop.run()
     assert ran.succeeded, ran.outcomes
@@ -67,6 +68,7 @@ def test_a_run_ends_in_a_report_of_its_release_with_its_charts(shop: Workshop) -
     assert {form: text.replace("release 2", "release 1") for form, text in after.items()} == texts
 
 
+@pytest.mark.slow
 def test_a_chart_that_is_not_drawn_is_left_out(shop: Workshop) -> None:
     shop.selects = "+fact_user_days or +funnel_buying_friction or report"
     ran = shop.run()
@@ -75,6 +77,7 @@ def test_a_chart_that_is_not_drawn_is_left_out(shop: Workshop) -> None:
     assert "<figure" not in (shop.folder / "reports/executive_report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_kept_leaves_the_release_and_says_where(shop: Workshop) -> None:
     (shop.folder / "reports").write_text("a file")
     ran = shop.run()

@@ -118,6 +118,7 @@ def test_a_day_that_is_released_is_not_asked_for_again(shop: Workshop) -> None:
     assert tick(shop, DAILY, MORNING) == "2024-03-05 is released, or its run is under way"
 
 
+@pytest.mark.slow
 def test_a_day_whose_run_is_under_way_is_not_asked_for_again(shop: Workshop) -> None:
     release(shop, days("03-01", "03-04"), MORNING)
     definitions = build_definitions(shop.project, shop.settings)
@@ -127,6 +128,7 @@ def test_a_day_whose_run_is_under_way_is_not_asked_for_again(shop: Workshop) -> 
     assert tick(shop, DAILY, MORNING) == "2024-03-05 is released, or its run is under way"
 
 
+@pytest.mark.slow
 def test_a_range_that_failed_is_asked_for_day_by_day_so_that_one_bad_day_holds_up_no_other(shop: Workshop) -> None:
     release(shop, days("03-01"), MORNING)
     definitions = build_definitions(shop.project, shop.settings)
@@ -149,6 +151,7 @@ def test_yesterday_is_that_of_the_reporting_time_zone(shop: Workshop) -> None:
     assert asked(tick(shop, DAILY, dt.datetime(2024, 3, 5, 17, tzinfo=dt.UTC)))[-1] == "2024-03-05"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["06:00", "02:30"])
 @pytest.mark.parametrize(("month", "first"), [(3, dt.date(2024, 3, 28)), (10, dt.date(2024, 10, 24))])
 def test_over_a_clock_change_each_morning_asks_once_for_its_own_yesterday(
@@ -179,6 +182,7 @@ def test_the_week_waits_for_its_day(shop: Workshop) -> None:
     assert len(tick(shop, WEEKLY, monday + dt.timedelta(days=7))) == 1
 
 
+@pytest.mark.slow
 def test_a_week_whose_day_was_missed_is_made_up_for_on_the_next(shop: Workshop) -> None:
     monday = dt.datetime(2024, 3, 4, 6, tzinfo=BERLIN)
     release(shop, days("03-01", "03-03"), monday - dt.timedelta(days=1))

@@ -163,6 +163,7 @@ def test_files_of_today_and_of_strange_names_wait(shop: Workshop) -> None:
     assert look(shop, None)[0] == ["2024-03-01"]
 
 
+@pytest.mark.slow
 def test_files_without_a_day_ask_for_the_days_that_are_there(shop: Workshop) -> None:
     (shop.home / "sources" / "events.yaml").unlink()
     shop.source("orders", ORDERS)
@@ -220,6 +221,7 @@ def test_rows_that_come_late_ask_for_their_released_day_again(shop: Workshop) ->
     assert ("late", dt.date(2024, 3, 3)) in shop.rows("fact_sales", "order_id", "day")
 
 
+@pytest.mark.slow
 def test_a_day_that_stays_behind_is_not_asked_for_for_ever(shop: Workshop) -> None:
     shop.declare(last_day=day("03-04"))
     deliver(shop, "03-01")
@@ -284,6 +286,7 @@ def test_the_dead_are_told_from_the_living_and_cleared_away(shop: Workshop) -> N
 
 
 # a run may be killed before its history says that it has begun
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED])
 def test_a_run_whose_process_is_gone_is_called_failed_and_one_that_lives_is_not(
     shop: Workshop, status: dg.DagsterRunStatus

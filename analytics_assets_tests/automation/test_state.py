@@ -48,6 +48,7 @@ def found(workshop: Workshop, now: dt.datetime = NOW) -> dict[str, Trouble]:
         return {trouble.mend: trouble for trouble in troubles(project, resolve(project), lake, workshop.instance, now)}
 
 
+@pytest.mark.slow
 def test_the_state_says_what_was_run_what_is_there_and_what_is_not(shop: Workshop) -> None:
     told = state(shop)
     assert told.release.number == 1
@@ -73,6 +74,7 @@ def test_missing_days_and_tables_that_were_never_computed_are_named_with_what_me
     assert "revenue_daily" in never.details
 
 
+@pytest.mark.slow
 def test_rows_that_were_published_and_never_released_are_told(shop: Workshop) -> None:
     shop.deliver("orders.csv", orders("o1,1,u1,p,2024-03-01 10:00:00,1,9.99", "o9,1,u9,p,2024-03-02 10:00:00,1,1"))
     with open_lake(shop.settings, "workshop") as lake:
@@ -96,6 +98,7 @@ def test_what_a_killed_run_left_is_told_and_cleared_away(shop: Workshop, tmp_pat
     assert "analytics-assets doctor --mend" not in found(shop)
 
 
+@pytest.mark.slow
 def test_a_released_day_whose_last_run_failed_is_told_until_one_succeeds(shop: Workshop) -> None:
     good = (shop.home / "data" / "orders.csv").read_text()
     shop.deliver("orders.csv", good.replace("quantity", "pieces"))

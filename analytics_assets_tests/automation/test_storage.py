@@ -330,6 +330,7 @@ def storage(tmp_path: Path) -> BatchingSqliteEventLogStorage:
     return BatchingSqliteEventLogStorage(str(tmp_path / "batching"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repetitions", [1, 2], ids=["empty storage", "known assets"])
 def test_a_batch_of_all_kinds_of_events_writes_the_rows_of_dagster(tmp_path, storage, repetitions):
     theirs = SqliteEventLogStorage(str(tmp_path / "dagster"))
@@ -358,6 +359,7 @@ def test_a_batch_commits_once_per_database(storage):
     assert commits == ["b.db", "a.db", "index.db"]
 
 
+@pytest.mark.slow
 def test_dagster_hands_materializations_over_in_batches(tmp_path, monkeypatch):
     batched: Counter[tuple[dg.DagsterEventType | None, int]] = Counter()
     single: list[dg.DagsterEventType | None] = []
@@ -426,6 +428,7 @@ def test_a_batch_that_fails_on_an_asset_check_is_not_written(storage):
     assert tables(storage) == before
 
 
+@pytest.mark.slow
 def test_dagster_stores_a_failed_batch_event_by_event_without_duplicates(tmp_path, monkeypatch, capsys):
     def refuse_once(*_: object) -> None:
         monkeypatch.setattr(BatchingSqliteEventLogStorage, "_store_asset_event", original)

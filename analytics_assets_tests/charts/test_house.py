@@ -79,6 +79,7 @@ def test_labels_of_line_ends_are_moved_apart() -> None:
     assert overlapping(figure) == []
 
 
+@pytest.mark.slow
 def test_threads_draw_the_same_and_matplotlib_is_left_as_it_was() -> None:
     before = dict(mpl.rcParams)
     alone = render(lines(ABOUT, ROWS))

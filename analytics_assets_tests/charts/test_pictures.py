@@ -24,6 +24,7 @@ def drawn(chart: ChartAsset) -> Picture:
     return render(chart.draw(about(chart, frames), *frames))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chart", charts(), ids=lambda chart: chart.called)
 def test_a_chart_looks_as_it_did(chart: ChartAsset, tmp_path: Path) -> None:
     known = json.loads(LOOKS.read_text())

@@ -346,6 +346,7 @@ records = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(records, st.lists(spelt, max_size=4))
 def test_the_audit_counts_what_plain_python_counts(engine, rows, users):

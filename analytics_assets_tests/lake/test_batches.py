@@ -92,6 +92,7 @@ def test_a_long_stream_of_small_batches_is_taken_whole(engine, monkeypatch, at_o
     assert len({row["ours__order"] for row in found}) == 15_000
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_stream_does_not_grow_with_its_length(monkeypatch):
     monkeypatch.setattr(duckdb_module, "_ROWS_AT_ONCE", 50_000)
     size, held = 10_000, list[int]()

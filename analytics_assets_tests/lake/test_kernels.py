@@ -67,6 +67,7 @@ def on_phone(events: ibis.Table) -> ibis.Value:
     return events.device == "phone"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     events=streams(),
@@ -85,6 +86,7 @@ def test_attempts_are_those_of_the_ibis_form(engine, events, count, window, wher
     same(engine, chosen(found, funnel), chosen(wanted, funnel))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(events=streams(), gap=st.sampled_from([0, 1, 900, 1800, 25_200]))
 def test_spans_are_those_of_the_ibis_form(engine, events, gap):
@@ -119,6 +121,7 @@ def many(tmp_path_factory):
     opened.close()
 
 
+@pytest.mark.slow
 def test_over_many_rows_threads_and_files_the_answers_are_the_same(many):
     rows, engine = many
     funnel = Funnel(tuple(Step(name, name) for name in "ABCD"), window=dt.timedelta(days=2))
@@ -167,6 +170,7 @@ def test_what_the_kernel_cannot_do_is_left_to_the_ibis_form(engine, funnel):
     same(engine, found, asked_of.attempts(rows, funnel))
 
 
+@pytest.mark.slow
 def test_one_user_may_have_a_hundred_thousand_events(engine):
     moments = [at("01 00:00") + dt.timedelta(seconds=n) for n in range(100_000)]
     kinds = ["A"] * 99_998 + ["B", "C"]

@@ -163,6 +163,7 @@ def test_any_other_change_of_a_contract_is_refused_with_what_to_do(lake: Lake, c
     assert rows(lake, THINGS) == [A]
 
 
+@pytest.mark.slow
 def test_a_run_says_how_a_table_of_an_older_lake_followed_its_contract(workshop: Workshop) -> None:
     deliver_orders(workshop)
     older = replace(FACT_SALES, columns=tuple(c for c in FACT_SALES.columns if c.name != "payment_method"))
@@ -174,6 +175,7 @@ def test_a_run_says_how_a_table_of_an_older_lake_followed_its_contract(workshop:
     assert workshop.rows("fact_sales", "order_id", "payment_method") == [("o1", None), ("o2", None), ("old", None)]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_lake_that_does_not_fit_fails_with_what_to_do(workshop: Workshop) -> None:
     deliver_orders(workshop)
     older = replace(FACT_SALES, columns=(*FACT_SALES.columns, Column("bonus", "string", "a column that was dropped")))
@@ -219,6 +221,7 @@ def test_an_audit_names_the_rule_the_count_and_five_samples(lake: Lake) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_broken_error_rule_fails_the_run_and_leaves_the_version_before(workshop: Workshop) -> None:
     deliver_orders(workshop)
     first = workshop.run()
@@ -241,6 +244,7 @@ def test_a_broken_error_rule_fails_the_run_and_leaves_the_version_before(worksho
     assert set((workshop.lake / "fact_sales").rglob("*.parquet")) == shown
 
 
+@pytest.mark.slow
 def test_a_broken_warning_rule_is_recorded_and_the_table_is_published(workshop: Workshop) -> None:
     deliver_orders(workshop)
     feed = {"table": "products", "columns": {"product_id": "id"}}

@@ -87,6 +87,7 @@ def stored(lake: Lake) -> list[Path]:
     return sorted(path for path in Path(lake.root).rglob("*.parquet") if "_delta_log" not in path.parts)
 
 
+@pytest.mark.slow
 def test_releases_are_remembered_for_as_long_as_it_was_asked(lake: Lake) -> None:
     fill(lake)
     before = {number: seen(lake, number) for number in (3, 4, 5, 6)}
@@ -96,6 +97,7 @@ def test_releases_are_remembered_for_as_long_as_it_was_asked(lake: Lake) -> None
     assert {number: seen(lake, number) for number in (3, 4, 5, 6)} == before
 
 
+@pytest.mark.slow
 def test_the_newest_releases_are_kept_however_old_they_are(lake: Lake) -> None:
     fill(lake)
     taken(lake)
@@ -103,6 +105,7 @@ def test_the_newest_releases_are_kept_however_old_they_are(lake: Lake) -> None:
     assert len(all_releases(lake)) == NEWEST_KEPT
 
 
+@pytest.mark.slow
 def test_what_is_said_to_be_removed_is_what_is_gone(lake: Lake) -> None:
     fill(lake)
     before = stored(lake)
@@ -120,6 +123,7 @@ def test_what_is_said_to_be_removed_is_what_is_gone(lake: Lake) -> None:
     assert done.removed["totals"].files == 3
 
 
+@pytest.mark.slow
 def test_a_second_vacuum_finds_nothing(lake: Lake) -> None:
     fill(lake)
     taken(lake)
@@ -148,6 +152,7 @@ def taken_after_a_day(lake: Lake) -> Vacuumed:
     return vacuum(lake, CONTRACTS, "vacuum", dt.datetime.now(dt.UTC), YEAR * 10)
 
 
+@pytest.mark.slow
 def test_the_log_is_shortened_as_far_as_kept_releases_allow(lake: Lake) -> None:
     fill(lake, 12)
     kept = {number: seen(lake, number) for number in (10, 11, 12)}
@@ -162,6 +167,7 @@ def test_the_log_is_shortened_as_far_as_kept_releases_allow(lake: Lake) -> None:
     assert lake.undo("visits", latest_release(lake).versions["visits"] - 1)
 
 
+@pytest.mark.slow
 def test_a_table_that_left_the_release_is_emptied_even_when_its_first_version_is_gone(lake: Lake) -> None:
     fill(lake, 12)
     taken(lake)
@@ -253,6 +259,7 @@ def reading(lake: Lake) -> Iterator[Callable[[], list[str]]]:
     end()
 
 
+@pytest.mark.slow
 def test_readers_notice_nothing(lake: Lake, reading: Callable[[], list[str]]) -> None:
     for number in range(7, 13):
         release(lake, number, dt.datetime.now(dt.UTC))

@@ -651,6 +651,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), plain, max_size=5), st.booleans(), st.booleans())
 def test_plain_data_survives_writing_and_reading(data: dict[str, Any], unicode: bool, flow: bool) -> None:

@@ -470,6 +470,7 @@ cells = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.lists(cells, max_size=30))
 def test_no_row_is_lost_and_none_comes_twice(engine, tmp_path_factory, rows):

@@ -388,6 +388,7 @@ def test_dialects(written, content, dialect, expected):
     assert _careful(written(content), ("a", "b"), dialect)[0][:2] == expected
 
 
+@pytest.mark.slow
 def test_very_long_lines(written):
     line, quoted = "x" * 3_500_000, 'y\n"' * 1_200_000
     content = f'a,b\n1,{line}\n2,"{quoted.replace(chr(34), chr(34) * 2)}"\n3,{line},4\n'
@@ -423,6 +424,7 @@ def test_column_named_as_an_added_one_is_refused(written):
         _careful(written("a,Row_Number\n1,2\n"), ("a", "Row_Number"))
 
 
+@pytest.mark.slow
 @given(body=st.text('a,"\n\r ', max_size=40))
 @settings(deadline=None, max_examples=300)
 def test_no_text_is_ever_lost(body):

@@ -54,6 +54,7 @@ def test_the_rate_of_false_alarms_is_the_stated_one(kind):
     assert low <= judged.anomaly.sum() <= high, judged.anomaly.sum() / days
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mean", [0.5, 2, 8])
 def test_small_counts_alarm_at_most_so_often(mean):
     values = np.random.default_rng(5).poisson(mean, (SERIES, DAYS)).astype(float)
@@ -61,6 +62,7 @@ def test_small_counts_alarm_at_most_so_often(mean):
     assert judged.anomaly.sum() <= binom.ppf(0.9995, SERIES * (DAYS - WARM_UP), RATE)
 
 
+@pytest.mark.slow
 def test_tails_that_are_much_heavier_alarm_at_most_five_times_as_often():
     values = np.exp(8 + 0.2 * np.random.default_rng(6).standard_t(5, (SERIES, DAYS)))
     judged = judge(values, counts=[False] * SERIES)

@@ -32,6 +32,7 @@ def test_vectors_stay(unit, salt, value, variant):
     assert assign(unit, salt, HALVES) == variant
 
 
+@pytest.mark.slow
 @given(st.text(), st.text(min_size=1).filter(lambda salt: ":" not in salt))
 def test_the_hash_is_a_number_from_0_up_to_1_and_one_unit_is_as_many(unit, salt):
     try:

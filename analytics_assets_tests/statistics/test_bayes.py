@@ -65,6 +65,7 @@ def test_a_prior_has_a_spread(sd):
         Prior(0.0, sd)
 
 
+@pytest.mark.slow
 def test_the_best_share_is_that_of_draws():
     counts = [(60, 900), (75, 910), (66, 880), (0, 40)]
     found = best_share(counts)

@@ -141,6 +141,7 @@ def test_harmonic_never_explodes():
     assert harmonic(np.log(shop(800)), 365, year=365.25).error[-1] < 1
 
 
+@pytest.mark.slow
 def test_the_airline_model_says_when_it_did_not_converge(monkeypatch):
     fitted = airline(np.log(shop(120)), 7, 7)
     assert fitted.state == "fitted"

@@ -74,6 +74,7 @@ def left(rate: np.ndarray, drop: np.ndarray, x: int, t_x: float) -> np.ndarray:
     return drop * (1 - drop) ** (x - 1) * rate**x * np.exp(-rate * t_x) if x else np.zeros(drop.shape)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(bg_nbds, lives(), st.floats(0.1, 200))
 def test_likelihood_alive_and_expected_orders_are_what_the_process_says(model, life, horizon):
@@ -281,6 +282,7 @@ def test_a_fit_of_values_finds_what_was_planted_and_its_intervals_hold_it(model)
     assert fit.log_likelihood > gamma_gamma_log_likelihood(model, x, mean)
 
 
+@pytest.mark.slow
 def test_intervals_cover_as_often_as_they_say():
     """Of 100 fits, those whose 95 % interval holds the truth: inside the 99.9 % range of a binomial of 95 %."""
     truth = BetaGeometric(0.8, 20, 1, 3)
@@ -371,6 +373,7 @@ def test_a_fit_of_weights_is_that_of_as_many_rows_in_any_order():
     assert other_value.left_out == (~positive).sum()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(lives(4), max_size=30), st.integers(1, 50))
 def test_whatever_the_customers_a_fit_says_how_it_went(rows, weight):

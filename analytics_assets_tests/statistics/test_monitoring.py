@@ -111,6 +111,7 @@ WORLDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WORLDS)
 def test_of_years_without_a_fault_at_most_one_day_in_a_hundred_alarms(kind):
     alarms = np.array([world(seed, **WORLDS[kind]).alarms() for seed in range(5)])

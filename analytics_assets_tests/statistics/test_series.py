@@ -148,6 +148,7 @@ def test_a_gap_has_no_remainder_and_shapes_nothing():
     np.testing.assert_allclose(parts.trend, whole.trend, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_a_year_is_told_after_two_and_not_before():
     place = np.arange(3 * YEAR)
     wave = 0.3 * np.sin(2 * np.pi * place / 365.25)

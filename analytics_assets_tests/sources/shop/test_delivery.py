@@ -46,6 +46,7 @@ def forward() -> dict[tuple[str, int], str]:
     return digest(SHOP.shop, list(range(DAYS)))
 
 
+@pytest.mark.slow
 def test_other_processes_and_orders_make_the_same_bytes(forward):
     started = [
         subprocess.Popen(
@@ -71,6 +72,7 @@ def test_no_day_is_like_another(forward):
         assert len({forward[table, day] for day in range(DAYS)}) == DAYS
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(shops(), st.data())
 def test_any_days_of_any_shop_are_the_same_in_any_order(opened, data):
@@ -130,6 +132,7 @@ def test_days_that_were_forgotten_are_lived_through_again_alike(forward, monkeyp
     assert len(world._days) == 1
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_world():
     other = tiny(users=150, days=8, dirt=DIRTY, seed=2)
     for table in TABLES:

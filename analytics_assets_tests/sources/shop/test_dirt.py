@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 
 from analytics_assets.lake.days import Days
@@ -67,6 +68,7 @@ def counted(reading: Reading) -> Ledger:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(readings())
 def test_the_ledger_is_what_anybody_finds(reading):
@@ -79,6 +81,7 @@ def test_the_ledger_is_what_anybody_finds(reading):
     assert one_by_one == told
 
 
+@pytest.mark.slow
 def test_every_kind_of_dirt_is_planted_where_it_should_be():
     reading = Reading(tiny(users=800, dirt=DIRTY, orders={"returned": 0.5}), 30)
     told = listed(reading)
@@ -93,6 +96,7 @@ def test_every_kind_of_dirt_is_planted_where_it_should_be():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_dirt_is_as_frequent_as_planted():
     reading = Reading(tiny(users=3000, days=20, dirt=DIRTY), 26)  # nothing of the first 20 days is on its way
     events, lines, users = (reading.clean(table)[lambda rows: rows["on"] < 20] for table in DIRTIEST)

@@ -143,6 +143,7 @@ def check(reading: Reading) -> None:
     check_what_events_refer_to_exists(reading)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(readings())
 def test_any_shop(reading):

@@ -117,6 +117,7 @@ def check(reading: Reading) -> None:
     check_nothing_is_sold_before_its_launch(reading)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(readings())
 def test_any_shop(reading):

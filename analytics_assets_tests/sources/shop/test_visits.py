@@ -28,6 +28,7 @@ CAMPAIGNS = Shop().campaigns
 MET = {"page_view": 0, "view_product": 1, "add_to_cart": 2, "begin_checkout": 3}
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(readings())
 def test_users_are_assigned_once_at_their_first_visit_while_it_runs(reading):

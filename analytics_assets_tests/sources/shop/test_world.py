@@ -85,6 +85,7 @@ def check(reading: Reading) -> None:
     check_the_campaign_of_a_profile_is_that_of_the_first_visit(reading)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(readings())
 def test_any_shop(reading):
