@@ -17,7 +17,7 @@ from analytics_assets.automation.runtime import StepReport
 from analytics_assets.cli import main
 from analytics_assets.lake.days import Days
 from analytics_assets.report.shop import Answer
-from analytics_assets_tests.conftest import ORDERS, Workshop, csv, day, orders
+from analytics_assets_tests.conftest import ORDERS, UNDRAWN, Workshop, csv, day, orders
 
 FAILED, MISUSED = 1, 2
 GOOD = ("o1,1,u1,p1,2024-03-01 10:00:00,2,9.99", "o2,1,u2,p1,2024-03-02 11:00:00,1,5")
@@ -80,6 +80,7 @@ def row_of(result: Result, name: str) -> list[str]:
 # run
 
 
+@pytest.mark.slow
 def test_run_says_what_it_did_and_exits_with_zero(ran: tuple[Workshop, Result]) -> None:
     _, result = ran
     assert result.exit_code == 0, result.output
@@ -135,6 +136,7 @@ def test_what_run_did_is_in_dagster_s_history(ran: tuple[Workshop, Result], monk
         assert history.get_materialized_partitions(dg.AssetKey("fact_sales")) == {"2024-03-01", "2024-03-02"}
 
 
+@pytest.mark.slow
 def test_run_fails_with_the_file_that_is_missing(workshop: Workshop, call: Call) -> None:
     workshop.source("orders", ORDERS)
     result = call("run")
@@ -143,28 +145,31 @@ def test_run_fails_with_the_file_that_is_missing(workshop: Workshop, call: Call)
     assert "readers see release 0" in result.output
 
 
+@pytest.mark.slow
 def test_run_fails_with_the_rule_that_is_broken_its_count_and_samples(workshop: Workshop, call: Call) -> None:
     workshop.source("orders", ORDERS, feeds=[{**ORDERS["feeds"][0], "unique_by": "row"}])
     workshop.deliver("orders.csv", orders(GOOD[0], GOOD[0], GOOD[1]))
-    result = call("run")
+    result = call("run", "--select", "+fact_sales")
     assert result.exit_code == FAILED
     assert "fact_sales (not published)" in result.output
     assert "order_id, line names one row: broken by 1 row, on 2024-03-01; such as order_id o1, line 1" in result.output
     assert "readers see release 0" in result.output
 
 
+@pytest.mark.slow
 def test_run_succeeds_with_a_warning_and_says_it(workshop: Workshop, call: Call) -> None:
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders())
-    result = call("run")
+    result = call("run", "--select", "raw_order_lines")
     assert result.exit_code == 0
     assert "warning raw_order_lines, volume: no file is empty (orders.csv)" in result.output
 
 
+@pytest.mark.slow
 def test_run_computes_the_selected_table_and_all_that_come_of_it(workshop: Workshop, call: Call) -> None:
     workshop.source("events", EVENTS)
     workshop.deliver("events.csv", csv(("user", "type", "at"), "u1,view,2024-03-01 09:00:00"))
-    assert call("run").exit_code == 0
+    assert call("run", "--select", UNDRAWN).exit_code == 0
     before = workshop.release().versions
     result = call("run", "--select", "fact_events+")
     assert result.exit_code == 0, result.output
@@ -174,10 +179,11 @@ def test_run_computes_the_selected_table_and_all_that_come_of_it(workshop: Works
     assert not {name for name in made if name.startswith(("raw_", "staged_", "dim_"))}
 
 
+@pytest.mark.slow
 def test_run_computes_the_days_that_are_asked_for(workshop: Workshop, call: Call) -> None:
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders(*GOOD))
-    result = call("run", "--from", "2024-03-02", "--to", "2024-03-02")
+    result = call("run", "--from", "2024-03-02", "--to", "2024-03-02", "--select", "+fact_sales")
     assert "2024-03-02 in" in result.output
     assert workshop.rows("fact_sales", "order_id") == ["o2"]
 

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from analytics_assets import console
-from analytics_assets_tests.conftest import Workshop, csv, day
+from analytics_assets_tests.conftest import UNDRAWN, Workshop, csv, day
 from analytics_assets_tests.test_cli import EVENTS, FAILED, Call, caller, row_of
 
+pytestmark = pytest.mark.slow
 ROSTER = {
     "path": "data/assignments.csv",
     "format": "csv",
@@ -87,7 +88,7 @@ def ran(shared_workshop: Workshop) -> Iterator[Workshop]:
     shared_workshop.deliver("assignments.csv", csv(("experiment", "user_id", "variant", "assigned_at"), *roster))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(console, "out", Console(width=400, highlight=False))
-        result = caller(shared_workshop)("run")
+        result = caller(shared_workshop)("run", "--select", UNDRAWN)
         assert result.exit_code == 0, result.output
         yield shared_workshop
 
