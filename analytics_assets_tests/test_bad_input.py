@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics_assets.lake.lock import run_lock
-from analytics_assets_tests.conftest import ORDER_COLUMNS, ORDERS, STAR, Workshop, csv, day, orders
+from analytics_assets_tests.conftest import FACTS, ORDER_COLUMNS, ORDERS, Workshop, csv, day, orders
 
 GOOD = "o1,1,u1,p1,2024-03-01 10:00:00,2,9.99"
 MORE = "o2,1,u2,p1,2024-03-02 11:00:00,1,5"
@@ -31,13 +31,14 @@ EVENTS: dict[str, Any] = {
 @pytest.fixture
 def workshop(workshop: Workshop) -> Workshop:
     """Give a workshop without marts: what happens to rows is seen in the star schema."""
-    workshop.selects = STAR
+    workshop.selects = FACTS
     return workshop
 
 
 # what cannot be read at all ends the run, and nothing becomes visible
 
 
+@pytest.mark.slow
 def test_a_missing_file_fails_the_run_and_is_named(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS)
     ran = workshop.run()
@@ -48,6 +49,7 @@ def test_a_missing_file_fails_the_run_and_is_named(workshop: Workshop) -> None:
     assert ran.release == 0
 
 
+@pytest.mark.slow
 def test_a_missing_day_fails_the_run_and_is_named(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, path="data/orders_{day}.csv")
     workshop.deliver("orders_2024-03-01.csv", orders(GOOD))
@@ -57,8 +59,8 @@ def test_a_missing_day_fails_the_run_and_is_named(workshop: Workshop) -> None:
     assert ran.release == 0
 
 
+@pytest.mark.slow
 def test_a_day_whose_file_was_taken_away_is_told_before_it_is_missed(workshop: Workshop) -> None:
-    workshop.selects = STAR
     workshop.source("orders", ORDERS, optional=True, path="data/orders_{day}.csv", lateness=1)
     for on in ("2024-03-01", "2024-03-02", "2024-03-03"):
         workshop.deliver(f"orders_{on}.csv", orders(f"o{on},1,u1,p,{on} 10:00:00,1,9.99"))
@@ -68,6 +70,7 @@ def test_a_day_whose_file_was_taken_away_is_told_before_it_is_missed(workshop: W
     assert "no day loses all the rows that it had: broken by 1 row, on 2024-03-02" in ran.warnings("raw_order_lines")
 
 
+@pytest.mark.slow
 def test_a_missing_file_that_is_optional_gives_no_rows_and_a_warning(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, optional=True)
     ran = workshop.run()
@@ -76,6 +79,7 @@ def test_a_missing_file_that_is_optional_gives_no_rows_and_a_warning(workshop: W
     assert "at least 1 row" in ran.warnings("raw_order_lines")
 
 
+@pytest.mark.slow
 def test_an_empty_file_and_one_of_headers_only_have_no_rows_and_are_named_in_a_warning(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, path="data/*.csv")
     workshop.deliver("empty.csv", "")
@@ -89,6 +93,7 @@ def test_an_empty_file_and_one_of_headers_only_have_no_rows_and_are_named_in_a_w
     workshop.assert_accounted(ran, "order_lines", delivered=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"], ids=["no bytes", "blank lines", "a byte order mark"])
 def test_an_empty_file_alone_has_no_rows(workshop: Workshop, content: str) -> None:
     workshop.source("orders", ORDERS)
@@ -99,6 +104,7 @@ def test_an_empty_file_alone_has_no_rows(workshop: Workshop, content: str) -> No
     workshop.assert_accounted(ran, "order_lines", delivered=0)
 
 
+@pytest.mark.slow
 def test_an_empty_file_of_json_lines_has_no_rows(workshop: Workshop) -> None:
     workshop.source("events", EVENTS, path="data/events.jsonl", format="jsonl")
     workshop.deliver("events.jsonl", "")
@@ -107,6 +113,7 @@ def test_an_empty_file_of_json_lines_has_no_rows(workshop: Workshop) -> None:
     assert "no file is empty (events.jsonl)" in ran.warnings("raw_events")
 
 
+@pytest.mark.slow
 def test_a_missing_mapped_column_is_named_with_its_file_and_the_nearest_one(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders(GOOD).replace("unit_price", "unitprice"))
@@ -117,6 +124,7 @@ def test_a_missing_mapped_column_is_named_with_its_file_and_the_nearest_one(work
     assert ran.release == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["cut off", "no Parquet", "empty", "spoilt inside"])
 def test_a_corrupt_parquet_file_is_named(workshop: Workshop, broken: str) -> None:
     workshop.source("orders", ORDERS, path="data/orders.parquet", format="parquet")
@@ -136,6 +144,7 @@ def test_a_corrupt_parquet_file_is_named(workshop: Workshop, broken: str) -> Non
     assert ran.release == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_becomes_bad_leaves_the_last_good_version_in_place(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders(GOOD, MORE))
@@ -237,6 +246,7 @@ def test_a_ragged_row_is_kept_with_its_text(judged: Workshop, key: str) -> None:
     assert f"values for {len(HEADER)} columns: {key},{JUDGED[key][0]}" in malformed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("zone", "text", "instant"),
     [
@@ -256,6 +266,7 @@ def test_an_hour_that_clocks_show_twice_is_the_first(workshop: Workshop, zone: s
     assert [at.isoformat() for at in workshop.rows("fact_sales", "ordered_at")] == [instant]
 
 
+@pytest.mark.slow
 def test_a_source_in_a_zone_of_its_own_skips_hours_of_its_own(workshop: Workshop) -> None:
     workshop.declare(first_day=day("03-09"), last_day=day("03-10"))
     workshop.source("orders", ORDERS, time_zone="America/New_York")
@@ -265,6 +276,7 @@ def test_a_source_in_a_zone_of_its_own_skips_hours_of_its_own(workshop: Workshop
     assert workshop.rows("fact_sales", "day") == [day("03-10")]
 
 
+@pytest.mark.slow
 def test_times_in_two_declared_formats_are_both_read(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, timestamps=["iso", "%d.%m.%Y %H:%M"])
     workshop.deliver("orders.csv", orders(GOOD, "o2,1,u1,p1,02.03.2024 11:30,1,5", "o3,1,u1,p1,31.02.2024 11:30,1,5"))
@@ -279,6 +291,7 @@ def test_times_in_two_declared_formats_are_both_read(workshop: Workshop) -> None
 # what looks odd is kept, as text, in the raw table
 
 
+@pytest.mark.slow
 def test_an_extra_column_is_kept_in_the_raw_rows_of_the_file_that_has_it(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, path="data/orders_{day}.csv")
     workshop.deliver("orders_2024-03-01.csv", orders(GOOD))
@@ -291,6 +304,7 @@ def test_an_extra_column_is_kept_in_the_raw_rows_of_the_file_that_has_it(worksho
     workshop.assert_accounted(ran, "order_lines", delivered=2)
 
 
+@pytest.mark.slow
 def test_latin_1_bytes_in_a_file_said_to_be_utf_8_are_shown_and_the_row_is_kept(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders(GOOD.replace("p1", "café"), MORE.replace("p1", "thé")).encode("latin-1"))
@@ -299,6 +313,7 @@ def test_latin_1_bytes_in_a_file_said_to_be_utf_8_are_shown_and_the_row_is_kept(
     workshop.assert_accounted(ran, "order_lines", delivered=2)
 
 
+@pytest.mark.slow
 def test_a_declared_encoding_is_read(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, encoding="windows-1252")
     workshop.deliver("orders.csv", orders(GOOD.replace("p1", "10 €")).encode("windows-1252"))
@@ -306,6 +321,7 @@ def test_a_declared_encoding_is_read(workshop: Workshop) -> None:
     assert workshop.rows("fact_sales", "product_id") == ["10 €"]
 
 
+@pytest.mark.slow
 def test_a_line_of_three_megabytes_is_read_whole(workshop: Workshop) -> None:
     long = "x" * 3_000_000
     workshop.source("orders", ORDERS)
@@ -315,6 +331,7 @@ def test_a_line_of_three_megabytes_is_read_whole(workshop: Workshop) -> None:
     assert workshop.rows("fact_sales", "order_id", "product_id") == [("o1", "p1"), ("o2", long), ("o3", "p1")]
 
 
+@pytest.mark.slow
 def test_a_json_line_of_three_megabytes_is_read_whole(workshop: Workshop) -> None:
     long = "x" * 3_000_000
     lines = [
@@ -328,6 +345,7 @@ def test_a_json_line_of_three_megabytes_is_read_whole(workshop: Workshop) -> Non
     assert workshop.rows("fact_events", "user_id") == ["u1", long]
 
 
+@pytest.mark.slow
 def test_a_broken_json_line_is_rejected_with_its_text(workshop: Workshop) -> None:
     workshop.source("events", EVENTS, path="data/events.jsonl", format="jsonl")
     good = '{"event_id": "e1", "user_id": "u1", "event_type": "view", "occurred_at": "2024-03-01T10:00:00Z"}'
@@ -343,6 +361,7 @@ def test_a_broken_json_line_is_rejected_with_its_text(workshop: Workshop) -> Non
     workshop.assert_accounted(ran, "events", delivered=5)
 
 
+@pytest.mark.slow
 def test_ids_that_a_spreadsheet_made_floats_lose_their_decimal_point(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, path="data/orders.parquet", format="parquet")
     rows = {
@@ -365,6 +384,7 @@ def test_ids_that_a_spreadsheet_made_floats_lose_their_decimal_point(workshop: W
     workshop.assert_accounted(ran, "order_lines", delivered=3)
 
 
+@pytest.mark.slow
 def test_parquet_files_that_type_a_column_differently_are_read_together(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS, path="data/*.parquet", format="parquet")
     for name, quantity in (("a", 2), ("b", "two"), ("c", 2.0)):
@@ -376,6 +396,7 @@ def test_parquet_files_that_type_a_column_differently_are_read_together(workshop
     assert workshop.reasons("order_lines", "order_id") == {"o_a": [], "o_b": ["unparseable_quantity"], "o_c": []}
 
 
+@pytest.mark.slow
 def test_rows_with_the_same_key_are_kept_once_and_the_others_rejected(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders(GOOD, GOOD, GOOD.replace("9.99", "8"), MORE))
@@ -385,6 +406,7 @@ def test_rows_with_the_same_key_are_kept_once_and_the_others_rejected(workshop: 
     workshop.assert_accounted(ran, "order_lines", delivered=4)
 
 
+@pytest.mark.slow
 def test_an_acceptable_row_is_no_duplicate_of_a_rejected_one(workshop: Workshop) -> None:
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders(GOOD.replace("9.99", "nothing"), GOOD))
@@ -393,6 +415,7 @@ def test_an_acceptable_row_is_no_duplicate_of_a_rejected_one(workshop: Workshop)
     assert workshop.rows("fact_sales", "unit_price") == [Decimal("9.99")]
 
 
+@pytest.mark.slow
 def test_ids_that_differ_only_in_case_or_spaces_are_kept_apart_with_a_warning(workshop: Workshop) -> None:
     workshop.source(
         "products",
@@ -412,6 +435,7 @@ def test_ids_that_differ_only_in_case_or_spaces_are_kept_apart_with_a_warning(wo
     assert workshop.checks(ran)["dim_products", "keys"] == "warn"
 
 
+@pytest.mark.slow
 def test_an_assignment_without_a_time_or_from_before_the_first_day_is_not_lost(workshop: Workshop) -> None:
     columns = ("experiment", "user_id", "variant", "assigned_at")
     feed = {"table": "experiment_assignments", "columns": {name: name for name in columns}}
@@ -438,6 +462,8 @@ DELIVERIES = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "order",
     [
@@ -473,18 +499,17 @@ def test_a_late_row_lands_in_the_day_it_happened_and_a_too_late_one_is_rejected(
 @pytest.mark.slow
 def test_two_runs_of_the_same_day_at_once_end_in_one_of_them_whole(workshop: Workshop, tmp_path: Path) -> None:
     other = Workshop(tmp_path / "other", workshop.instance)
-    workshop.selects = None  # as the command line, which is to run at once
     for each, key in ((workshop, "x"), (other, "y")):
         each.source("orders", ORDERS)
         each.deliver("orders.csv", orders(*(f"{key}{n},1,u{key},p1,2024-03-01 10:00:00,1,1" for n in range(5))))
     whole = []
     for each in (workshop, other):
-        each.lake = tmp_path / "one_lake"
+        each.lake, each.selects = tmp_path / "one_lake", FACTS
         assert each.run().succeeded
         whole.append(each.fingerprints())
         each.start_over()
     assert whole[0].keys() == whole[1].keys()
-    processes = [each.command("run") for each in (workshop, other)]
+    processes = [each.command("run", "--select", FACTS) for each in (workshop, other)]
     said = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert workshop.fingerprints() in whole
@@ -516,7 +541,7 @@ def test_the_command_line_says_that_it_waits_and_then_runs(workshop: Workshop) -
     workshop.source("orders", ORDERS)
     workshop.deliver("orders.csv", orders(GOOD))
     with run_lock(str(workshop.lake), "first", print):
-        process = workshop.command("run")
+        process = workshop.command("run", "--select", "+fact_sales")
         assert process.stdout is not None
         patience = threading.Timer(60, process.kill)
         patience.start()

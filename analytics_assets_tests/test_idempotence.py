@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import dagster as dg
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from analytics_assets.automation import running
 from analytics_assets_tests.conftest import ORDERS, STAR, Workshop, csv, day, orders
@@ -18,20 +16,21 @@ Tables = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Tables]:
-    """Give the tables of so many days that were run as one range."""
-    known: dict[int, Tables] = {}
+def whole(shared_workshop: Workshop) -> Tables:
+    """Give every table of all days that were run as one range, in the shared workshop."""
+    fill(shared_workshop)
+    assert shared_workshop.run().succeeded
+    return shared_workshop.fingerprints()
 
-    def tables(days: int = len(DAYS)) -> Tables:
-        if days not in known:
-            with dg.DagsterInstance.ephemeral() as instance:
-                workshop = Workshop(tmp_path_factory.mktemp("whole"), instance)
-                fill(workshop, days)
-                assert workshop.run().succeeded
-                known[days] = workshop.fingerprints()
-        return known[days]
 
-    return tables
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """Give the tables of a few days that were run as one range, without marts, which are made of them."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        workshop = Workshop(tmp_path_factory.mktemp("few"), instance, selects=STAR)
+        fill(workshop, FEW)
+        assert workshop.run().succeeded
+        return workshop.fingerprints()
 
 
 def run_each(workshop: Workshop, days: Iterable[str]) -> None:
@@ -44,6 +43,7 @@ def run_each(workshop: Workshop, days: Iterable[str]) -> None:
     assert ran.succeeded, ran.message
 
 
+@pytest.mark.slow
 def test_the_deliveries_hold_what_makes_the_order_matter(workshop: Workshop) -> None:
     workshop.selects = STAR
     fill(workshop)
@@ -69,51 +69,49 @@ def test_the_deliveries_hold_what_makes_the_order_matter(workshop: Workshop) -> 
 
 
 @pytest.mark.slow
-def test_a_range_run_twice(workshop: Workshop, whole: Callable[..., Tables]) -> None:
-    fill(workshop)
-    for _ in range(2):
-        assert workshop.run(FIRST, LAST).succeeded
-    assert workshop.fingerprints() == whole()
+def test_a_range_run_twice(shared_workshop: Workshop, whole: Tables) -> None:
+    assert shared_workshop.run(FIRST, LAST).succeeded
+    assert shared_workshop.fingerprints() == whole
 
 
 @pytest.mark.slow
-def test_day_by_day(workshop: Workshop, whole: Callable[..., Tables]) -> None:
+def test_day_by_day(workshop: Workshop, whole: Tables) -> None:
     fill(workshop)
     run_each(workshop, DAYS)
-    assert workshop.fingerprints() == whole()
+    assert workshop.fingerprints() == whole
 
 
 @pytest.mark.slow
-def test_backwards(workshop: Workshop, whole: Callable[..., Tables]) -> None:
+def test_backwards(workshop: Workshop, whole: Tables) -> None:
     fill(workshop)
     run_each(workshop, reversed(DAYS))
-    assert workshop.fingerprints() == whole()
+    assert workshop.fingerprints() == whole
 
 
 @pytest.mark.slow
-@given(order=st.permutations(DAYS[:FEW]))
-@settings(max_examples=3, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_in_any_order(tmp_path_factory: pytest.TempPathFactory, whole: Callable[..., Tables], order: list[str]) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        workshop = Workshop(tmp_path_factory.mktemp("ordered"), instance)
-        fill(workshop, FEW)
-        run_each(workshop, order)
-        assert workshop.fingerprints() == whole(FEW)
+@pytest.mark.parametrize("order", [[3, 1, 5, 2, 4], [4, 5, 2, 1, 3]], ids=str)
+def test_in_any_order(workshop: Workshop, few: Tables, order: list[int]) -> None:
+    workshop.selects = STAR
+    fill(workshop, FEW)
+    run_each(workshop, [DAYS[number - 1] for number in order])
+    assert few.items() <= workshop.fingerprints().items()
 
 
 @pytest.mark.slow
-def test_each_day_as_it_is_delivered(workshop: Workshop, whole: Callable[..., Tables]) -> None:
+def test_each_day_as_it_is_delivered(workshop: Workshop, few: Tables) -> None:
+    workshop.selects = STAR
     fill(workshop, FEW)
     for path in (workshop.home / "data").iterdir():
         path.unlink()
     for number in range(1, FEW + 1):
         deliver(workshop, number)
         run_each(workshop, [DAYS[number - 1]])
-    assert workshop.fingerprints() == whole(FEW)
+    assert few.items() <= workshop.fingerprints().items()
 
 
 @pytest.mark.slow
-def test_after_a_file_that_was_bad_is_mended(workshop: Workshop, whole: Callable[..., Tables]) -> None:
+def test_after_a_file_that_was_bad_is_mended(workshop: Workshop, few: Tables) -> None:
+    workshop.selects = STAR
     fill(workshop, FEW)
     bad = workshop.home / "data" / f"orders_{day(DAYS[2])}.csv"
     good = bad.read_text()
@@ -124,7 +122,7 @@ def test_after_a_file_that_was_bad_is_mended(workshop: Workshop, whole: Callable
     assert workshop.fingerprints() == before
     bad.write_text(good)
     run_each(workshop, DAYS[2:FEW])
-    assert workshop.fingerprints() == whole(FEW)
+    assert few.items() <= workshop.fingerprints().items()
 
 
 @pytest.mark.parametrize("path", ["data/orders_{day}.csv", "data/*.csv"], ids=["a file a day", "one dump"])
@@ -142,6 +140,7 @@ def test_a_key_that_comes_again_is_judged_alike_in_a_range_and_day_by_day(worksh
 
 
 def test_a_file_with_other_columns_changes_no_row_of_another_file(workshop: Workshop) -> None:
+    workshop.selects = STAR
     feed = {"table": "events", "columns": {"user_id": "user_id", "event_type": "type", "occurred_at": "at"}}
     workshop.source("clicks", {"path": "data/clicks_{day}.csv", "format": "csv", "feeds": [feed]})
     workshop.deliver("clicks_2024-03-01.csv", "user_id,type,at,page\nu1,click,2024-03-01 10:00:00,home\n")
@@ -157,6 +156,7 @@ def test_a_file_with_other_columns_changes_no_row_of_another_file(workshop: Work
 def test_a_run_that_ends_before_it_repeats_the_days_of_visitors_is_made_good_by_the_next(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    workshop.selects = STAR
     events, identities = ("event_id", "anonymous_id", "event_type", "occurred_at"), ("anonymous_id", "user_id")
     for name, columns in (("events", events), ("identities", identities)):
         feed = {"table": name, "columns": {column: column for column in columns}}

@@ -34,6 +34,7 @@ from analytics_assets.project.loading import load_project
 from analytics_assets.settings import Settings
 from analytics_assets.sources.errors import SourceError
 from analytics_assets.sources.files import make_readable
+from analytics_assets_tests.conftest import UNDRAWN
 from analytics_assets_tests.making import NOON, day, feed, source, table
 
 pytestmark = pytest.mark.skipif(
@@ -199,6 +200,7 @@ def stale(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return late
 
 
+@pytest.mark.slow
 def test_days_are_published_and_read_without_a_look_at_others(bucket: Bucket, lake: Lake) -> None:
     publish(lake, ALL, visit(1, "a"), visit(2, "b"), visit(3, "c"))
     bucket.requests.clear()
@@ -227,6 +229,7 @@ def test_a_table_without_days_is_replaced_whole(lake: Lake) -> None:
     assert [row["id"] for row in lake.engine.rows(lake.read(contract))] == ["b"]
 
 
+@pytest.mark.slow
 def test_a_table_follows_its_contract(lake: Lake) -> None:
     publish(lake, FIRST, visit(1, "a"))
     grown = replace(
@@ -266,6 +269,7 @@ def test_what_broke_a_rule_leaves_the_bucket_again(bucket: Bucket, lake: Lake) -
 # two writers
 
 
+@pytest.mark.slow
 def test_of_two_commits_of_one_version_one_wins(bucket: Bucket, lake: Lake) -> None:
     publish(lake, FIRST, visit(1, "a"))
     slow = lake.stage(VISITS, table(VISITS, visit(1, "slow")), FIRST)
@@ -297,6 +301,7 @@ def test_a_writer_that_comes_second_replaces_its_days_on_the_newer_table(
     assert ids(lake) == ["first", "late"]
 
 
+@pytest.mark.slow
 def test_two_writers_that_both_find_no_table_make_one(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     late = stale(lake, monkeypatch)
     publish(lake, FIRST, visit(1, "a"))
@@ -304,6 +309,7 @@ def test_two_writers_that_both_find_no_table_make_one(lake: Lake, monkeypatch: p
     assert ids(lake) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_writers_at_once_all_come_in(lake: Lake) -> None:
     days = [Days(day(number), day(number)) for number in range(1, 7)]
     staged = [lake.stage(VISITS, table(VISITS, visit(d.first.day, f"v{d.first.day}")), d) for d in days]
@@ -323,6 +329,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
+@pytest.mark.slow
 def test_a_vacuum_takes_from_a_bucket_what_no_release_shows(bucket: Bucket, lake: Lake) -> None:
     for number in range(1, 7):
         version = publish(lake, ALL, visit(1, "a", number), visit(2, "b", number))
@@ -345,6 +352,7 @@ def test_a_vacuum_takes_from_a_bucket_what_no_release_shows(bucket: Bucket, lake
     assert {r.number: lake.fingerprint(VISITS, r.versions["visits"]) for r in all_releases(lake)} == kept
 
 
+@pytest.mark.slow
 def test_a_release_in_a_bucket_is_restored_only_where_it_is_whole(bucket: Bucket, lake: Lake) -> None:
     for number in (1, 2, 3):
         version = publish(lake, ALL, visit(1, "a", number))
@@ -379,6 +387,7 @@ def test_a_refusal_is_told_without_the_credentials_that_the_bucket_repeats(
     assert not [secret for secret in (KEY, SECRET, TOKEN) if secret in told]
 
 
+@pytest.mark.slow
 def test_a_bucket_that_does_not_exist_is_named(bucket: Bucket) -> None:
     engine = DuckDBEngine("500MB", threads=1)
     lake = Lake("s3://nowhere/lake", engine, Settings().storage_options)
@@ -428,7 +437,7 @@ def fingerprints(folder: Path, root: str) -> tuple[dict[str, str], str]:
     settings = Settings(project=folder, lake=root, exports=folder / "exports", memory="500MB", threads=1)
     days = Days(project.first_day, project.last_day or project.first_day)
     with dg.DagsterInstance.ephemeral() as instance:
-        outcomes = run(project, settings, days, instance=instance)
+        outcomes = run(project, settings, days, select=UNDRAWN, instance=instance)
         assert all(outcome.success for outcome in outcomes), [outcome.failures for outcome in outcomes]
         history = "\n".join(dg.serialize_value(log) for o in outcomes for log in instance.all_logs(o.run_id))
     contracts = resolve(project).contracts()
