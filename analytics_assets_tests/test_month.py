@@ -1,4 +1,4 @@
-"""Mornings with faults end in the tables of mornings without, with every fault on record and told once."""
+"""Thirty mornings with faults end in the tables of thirty without, with every fault on record and told once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from analytics_assets_tests.processes import until
 from analytics_assets_tests.receivers import HttpReceiver
 
 ZONE = ZoneInfo("Europe/Berlin")  # the clock changes on the last day of this month
-MONTH = Days(dt.date(2024, 3, 17), dt.date(2024, 3, 31))
+MONTH = Days(dt.date(2024, 3, 2), dt.date(2024, 3, 31))
 KILLED, BAD, LATE, FULL, TWICE = "killed", "bad file", "late file", "full disk", "run twice"
 FAULTS = (KILLED, BAD, LATE, FULL, TWICE)
 SIZE = "64m"
@@ -173,15 +173,16 @@ def by_day_fingerprints(workshop: Workshop) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_mornings_with_faults(tmp_path: Path, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thirty_mornings_with_faults(tmp_path: Path, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seed = random.randrange(10_000)
     chance = random.Random(seed)
     receiver = HttpReceiver()
     monkeypatch.setenv("MONTH_PAGER_URL", receiver.url)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "faulty" / "history"))
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    days = chance.sample(list(MONTH)[:-1], len(FAULTS))
-    struck = dict(sorted(zip(days, FAULTS, strict=True)))
+    faults = [*FAULTS, *chance.choices(FAULTS, k=4)]
+    days = sorted(chance.sample(list(MONTH)[:-1], len(faults)))
+    struck = dict(zip(days, chance.sample(faults, len(faults)), strict=True))
 
     (tmp_path / "faulty").mkdir()
     workshop = Workshop(tmp_path / "faulty", dg.DagsterInstance.ephemeral(), lake=lake)
