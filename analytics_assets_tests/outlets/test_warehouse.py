@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import random
 import shutil
 import subprocess
 import threading
@@ -518,12 +519,12 @@ def test_a_disk_that_is_full_is_told_of_and_readers_read_on(shop, tmp_path):
             full.ask(f"alter database {database.name} set tablespace small")
             served = Served(shop.workshop, database, database.role("reader"))
             served.publish()
-            deliver_products(shop.workshop, *(f"q{n},{'x' * 90_000}{n},{n}" for n in range(300)))
+            noise = random.Random(1)  # what repeats itself would be packed into nothing
+            deliver_products(shop.workshop, *(f"q{n},{noise.randbytes(40_000).hex()},{n}" for n in range(800)))
             assert shop.workshop.run("03-03").succeeded
-            database.ask("alter table analytics.dim_products alter column name set storage external")
             with pytest.raises(PostgresError, match=r"has no space left on its disk.*Make room there"):
                 served.publish()
-            assert served.read("select count(*) from analytics.fact_sales") == [(9,)]
+            assert served.read("select count(*) from analytics.fact_sales") == [(8,)]
         finally:
             full.stop()
             subprocess.run(["umount", str(place)], check=True)
