@@ -24,6 +24,11 @@ _ADVICE: dict[str, tuple[str, ...]] = {
     "values": ("Look at the values: {show}", _AGAIN),
     "identities": ("Look at the amounts that do not add up: {show}", _AGAIN),
     "volume": ("See what was delivered, and what was refused: {refused}", _AGAIN),
+    "reconciliation": (
+        "See whether somebody changed what Postgres serves: analytics-assets publish --compare-all",
+        "If so, make every table there again: analytics-assets publish --anew",
+    ),
+    "served": ("Mend what the message says, then: analytics-assets publish",),
     "accounting": ("See which rows are missing, and why: {refused}", "Compute the days again: {backfill}"),
 }
 _ODD = (

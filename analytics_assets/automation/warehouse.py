@@ -13,7 +13,9 @@ import dagster as dg
 from analytics_assets.assets.catalog import Graph
 from analytics_assets.automation.building import AGAIN, RELEASE, RUNTIME, Outcome, told_to_people
 from analytics_assets.automation.runtime import Runtime
-from analytics_assets.postgres import Database
+from analytics_assets.automation.state import Trouble
+from analytics_assets.lake.releases import Release
+from analytics_assets.postgres import Database, PostgresError
 from analytics_assets.project.model import Project
 from analytics_assets.settings import Settings
 
@@ -96,6 +98,22 @@ def warehouse_definition(graph: Graph, project: Project, settings: Settings) -> 
         )
 
     return body
+
+
+def troubles_of(settings: Settings, release: Release) -> tuple[Trouble, ...]:
+    """Say what does not fit together between the newest release and what is served."""
+    from analytics_assets.outlets.warehouse import served_release
+
+    try:
+        if (target := warehouse_of(settings)) is None:
+            return ()
+        number = served_release(target)
+    except PostgresError as error:
+        return (Trouble(f"the warehouse cannot be looked at: {error}", "mend it, then: analytics-assets publish"),)
+    if number == release.number:
+        return ()
+    shown = f"shows release {number}" if number else "shows none"
+    return (Trouble(f"the warehouse {shown}, the newest is {release.number}", "analytics-assets publish"),)
 
 
 def _reconciled(compared: "Sequence[Compared]") -> dg.AssetCheckResult:

@@ -52,7 +52,9 @@ def doctor(folder: Path | None, *, mend: bool) -> None:
     from analytics_assets.automation.runtime import open_lake
     from analytics_assets.automation.sensors import bury_dead_runs
     from analytics_assets.automation.state import troubles
+    from analytics_assets.automation.warehouse import troubles_of
     from analytics_assets.lake.lock import clear_dead_runs
+    from analytics_assets.lake.releases import latest_release
 
     with reading(), open_lake(settings, project.name) as lake, open_history(settings) as instance:
         if mend:
@@ -60,6 +62,7 @@ def doctor(folder: Path | None, *, mend: bool) -> None:
             cleared = clear_dead_runs(lake.root)
             console.out.print(f"called failed: {len(ended)} runs; cleared away after {len(cleared)} runs")
         found = troubles(project, resolve(project), lake, instance, _now(project))
+        found += troubles_of(settings, latest_release(lake))
     console.troubles(project, found)
     if found:
         sys.exit(FAILED)

@@ -188,6 +188,19 @@ def publish(
         return _Publishing(lake, tables, target, loading).publish(compare_all=compare_all, anew=True)
 
 
+def served_release(target: Target) -> int:
+    """Return the number of the release that is served; 0 where none is.
+
+    Raises:
+        PostgresError: Where the server refuses or fails.
+    """
+    with session(target.database, target.seconds) as looking:
+        name = sql_name(target.schema, _RELEASE)
+        (there,) = looking.rows(f"SELECT to_regclass({literal(name)}) IS NOT NULL AS made")
+        rows = looking.rows(f"SELECT release FROM {name}") if there["made"] else []
+    return int(rows[0]["release"]) if rows else 0
+
+
 class _Publishing:
     """Take one publication from what has changed to its commit."""
 

@@ -18,9 +18,11 @@ import dagster as dg
 import psycopg2
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from analytics_assets.automation.runtime import open_lake
 from analytics_assets.automation.warehouse import RECONCILIATION, WAREHOUSE
+from analytics_assets.cli import main
 from analytics_assets.lake.duckdb import DuckDBEngine
 from analytics_assets.lake.restoring import restore
 from analytics_assets.outlets.sessions import session
@@ -541,3 +543,28 @@ def _owned(place: Path) -> Path:
 
 def test_the_server_of_a_session_is_one(postgres_server: PostgresServer):
     assert postgres_server.answers()
+
+
+# The command line
+
+
+def test_publish_and_doctor_by_hand(shop, monkeypatch):
+    monkeypatch.setenv("ANALYTICS_PROJECT", str(shop.workshop.home))
+    monkeypatch.setenv("ANALYTICS_LAKE", str(shop.workshop.lake))
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.workshop.folder / "history"))
+    bare = CliRunner().invoke(main, ["publish"])
+    assert bare.exit_code == 1
+    assert "set ANALYTICS_WAREHOUSE_URL to postgresql://" in bare.output
+    configure(shop, monkeypatch, shop.database.url())
+    assert "the warehouse shows none, the newest is 1" in CliRunner().invoke(main, ["doctor"]).output.replace("\n", " ")
+    done = CliRunner().invoke(main, ["publish", "--each"])
+    assert done.exit_code == 0, done.output
+    assert "shows release 1" in done.output
+    assert PASSWORD not in done.output
+    assert shop.differences() == []
+    assert "warehouse" not in CliRunner().invoke(main, ["doctor"]).output
+    configure(shop, monkeypatch, shop.database.url(password="not it"))
+    refused = CliRunner().invoke(main, ["publish"])
+    assert refused.exit_code == 1
+    assert "refuses the password" in refused.output
+    assert "not it" not in refused.output
