@@ -11,6 +11,7 @@ from analytics_assets.automation import running
 from analytics_assets_tests.conftest import ORDERS, STAR, Workshop, csv, day, orders
 from analytics_assets_tests.deliveries import DAYS, FIRST, LAST, deliver, fill
 
+pytestmark = pytest.mark.slow
 FEW = 5
 Tables = dict[str, str]
 
@@ -43,7 +44,6 @@ def run_each(workshop: Workshop, days: Iterable[str]) -> None:
     assert ran.succeeded, ran.message
 
 
-@pytest.mark.slow
 def test_the_deliveries_hold_what_makes_the_order_matter(workshop: Workshop) -> None:
     workshop.selects = STAR
     fill(workshop)
@@ -68,27 +68,23 @@ def test_the_deliveries_hold_what_makes_the_order_matter(workshop: Workshop) -> 
     }
 
 
-@pytest.mark.slow
 def test_a_range_run_twice(shared_workshop: Workshop, whole: Tables) -> None:
     assert shared_workshop.run(FIRST, LAST).succeeded
     assert shared_workshop.fingerprints() == whole
 
 
-@pytest.mark.slow
 def test_day_by_day(workshop: Workshop, whole: Tables) -> None:
     fill(workshop)
     run_each(workshop, DAYS)
     assert workshop.fingerprints() == whole
 
 
-@pytest.mark.slow
 def test_backwards(workshop: Workshop, whole: Tables) -> None:
     fill(workshop)
     run_each(workshop, reversed(DAYS))
     assert workshop.fingerprints() == whole
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("order", [[3, 1, 5, 2, 4], [4, 5, 2, 1, 3]], ids=str)
 def test_in_any_order(workshop: Workshop, few: Tables, order: list[int]) -> None:
     workshop.selects = STAR
@@ -97,7 +93,6 @@ def test_in_any_order(workshop: Workshop, few: Tables, order: list[int]) -> None
     assert few.items() <= workshop.fingerprints().items()
 
 
-@pytest.mark.slow
 def test_each_day_as_it_is_delivered(workshop: Workshop, few: Tables) -> None:
     workshop.selects = STAR
     fill(workshop, FEW)
@@ -109,7 +104,6 @@ def test_each_day_as_it_is_delivered(workshop: Workshop, few: Tables) -> None:
     assert few.items() <= workshop.fingerprints().items()
 
 
-@pytest.mark.slow
 def test_after_a_file_that_was_bad_is_mended(workshop: Workshop, few: Tables) -> None:
     workshop.selects = STAR
     fill(workshop, FEW)
