@@ -21,7 +21,6 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from adbc_driver_manager.dbapi import Cursor
     from adbc_driver_postgresql.dbapi import Connection
 
 T = TypeVar("T")
@@ -181,6 +180,7 @@ class Line:
         self._seconds = seconds
         self._heard = time.monotonic()
         self._asked: SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None] = SimpleQueue()
+        self._streams: list[list[Any]] = []
         self._last: Future[Any] = Future()
         self._thread = threading.Thread(target=self._serve, args=(session, self._last), name="postgres", daemon=True)
         self._thread.start()
@@ -192,6 +192,8 @@ class Line:
                 for work, done in iter(self._asked.get, None):
                     _do(work, connection, self.database, done)
                     del work, done  # an answer is nobody's but the asker's
+                for held in self._streams:
+                    _let_go(held)
         except BaseException as error:  # noqa: BLE001 - whoever waits is told
             if not opened.done():
                 opened.set_exception(error)
@@ -227,26 +229,28 @@ class Line:
 
         It is read to its end before the line is asked for anything else.
         """
+        held: list[Any] = []  # the cursor and its reader: only the line's thread opens, reads and lets go of them
 
-        def begin(connection: Connection) -> tuple[Cursor, Any]:
-            cursor = connection.cursor()
-            cursor.execute(query)
-            results: Any = cursor._results  # noqa: SLF001 - the public reader loses SQLSTATE when a stream breaks
-            return cursor, results.reader
-
-        cursor, reader = self.ask(begin)  # the reader lives as long as the cursor does
+        def begin(connection: Connection) -> None:
+            held.append(connection.cursor())
+            self._streams.append(held)
+            held[0].execute(query)
+            held.append(held[0]._results.reader)  # noqa: SLF001 - the public reader loses SQLSTATE when a stream breaks
 
         def read(_: Connection) -> pa.RecordBatch | None:
             try:
-                return reader.read_next_batch()
+                return held[1].read_next_batch()
             except StopIteration:
                 return None
 
-        ahead = self._begin(read)
-        while (batch := self._answer(ahead)) is not None:
+        try:
+            self.ask(begin)
             ahead = self._begin(read)
-            yield batch
-        self.ask(lambda _: cursor.close())
+            while (batch := self._answer(ahead)) is not None:
+                ahead = self._begin(read)
+                yield batch
+        finally:  # whoever took the batches may be gone while the next one is read
+            self._begin(lambda _: _let_go(held))
 
     def _begin(self, work: Callable[[Connection], T]) -> Future[T]:
         done: Future[T] = Future()
@@ -269,6 +273,14 @@ class Line:
         self._asked.put(None)
         if self._last.done():
             self._thread.join(_CLOSE_SECONDS)
+
+
+def _let_go(held: list[Any]) -> None:
+    """Let go of a stream, its reader before its cursor: the other way round the driver reads what is freed."""
+    if len(held) > 1:
+        held.pop()
+    if held:
+        held.pop().close()
 
 
 def _do(work: Callable[[Connection], T], connection: Connection, database: Database, done: Future[T]) -> None:
