@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from adbc_driver_postgresql.dbapi import Connection
+    from adbc_driver_postgresql.dbapi import Connection as Connection  # noqa: PLC0414 - others know it from here
 
 T = TypeVar("T")
 

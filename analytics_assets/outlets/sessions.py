@@ -16,7 +16,8 @@ from analytics_assets.postgres import Database, Line, PostgresError, open_line, 
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from adbc_driver_postgresql.dbapi import Connection
+
+    from analytics_assets.postgres import Connection
 
 _STAND_IN = "\ufffd"
 _WAIT_FOR_READERS = "30s"

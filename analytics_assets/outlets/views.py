@@ -45,7 +45,7 @@ class View:
     table: str
     joins: tuple[Joined, ...] = ()
 
-    def sql(self, tables: Mapping[str, ServedTable], schema: str) -> tuple[str, ...]:
+    def statements(self, tables: Mapping[str, ServedTable], schema: str) -> tuple[str, ...]:
         """Return the statements that make it; none where its table is not served."""
         if self.table not in tables:
             return ()

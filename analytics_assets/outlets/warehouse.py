@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from analytics_assets.lake.releases import latest_release
+from analytics_assets.lake.tables import arrow_schema
 from analytics_assets.outlets.reconciling import Compared, Within, compare, days_condition
 from analytics_assets.outlets.served import INFERRED, ServedTable, served, unknown_member
 from analytics_assets.outlets.sessions import Copied, Session, session, sql_name
@@ -419,7 +420,7 @@ class _Publishing:
 
     def _take_out(self, table: ServedTable, keys: Table) -> int:
         """Delete rows by their keys; return how many."""
-        import ibis
+        import pyarrow as pa
 
         given = self.lake.engine.batches(keys)
         if (first := next((batch for batch in given if batch.num_rows), None)) is None:
@@ -427,7 +428,8 @@ class _Publishing:
         types = {column.name: column.type for column in table.columns}
         columns = ", ".join(f"{quoted(name)} {types[name]}" for name in table.key)
         self.session.run(f"DROP TABLE IF EXISTS {_GONE}", f"CREATE TEMP TABLE {_GONE} ({columns}) ON COMMIT DROP")
-        schema = ibis.schema({name: table.contract.column(name).type for name in table.key}).to_pyarrow()
+        stored = arrow_schema(table.contract)
+        schema = pa.schema([(name, stored.field(name).type) for name in table.key])
         copied = self.session.copy("pg_temp", _GONE, itertools.chain([first], given), schema)
         required = {column.name for column in table.columns if column.required}
         same = " AND ".join(
@@ -520,7 +522,7 @@ class _Publishing:
 
     def _view(self) -> None:
         for view in VIEWS:
-            self.session.run(*view.sql(self.tables, self.target.schema))
+            self.session.run(*view.statements(self.tables, self.target.schema))
 
     def _reader(self) -> str:
         """Return what names the reader as it is now: a role that was made anew has none of the old one's rights."""
@@ -584,12 +586,7 @@ class _Publishing:
 
 def _types(table: ServedTable) -> pa.Schema:
     """Return the Arrow types in which the rows of a table are handed over."""
-    import ibis
     import pyarrow as pa
 
-    def kind(name: str, stands_for: str) -> pa.DataType:
-        if stands_for:
-            return pa.binary()
-        return ibis.dtype(table.contract.column(name).type).to_pyarrow()
-
-    return pa.schema([(column.name, kind(column.name, column.pseudonym_of)) for column in table.loaded])
+    stored = arrow_schema(table.contract)
+    return pa.schema([(it.name, pa.binary() if it.pseudonym_of else stored.field(it.name).type) for it in table.loaded])
