@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import logging
 import re
 import subprocess
 import sys
@@ -69,7 +70,16 @@ def known() -> dict[str, frozenset[str]]:
     return {name: frozenset(imported(tree)) for name, tree in outside()}
 
 
-def test_imports_point_downward(capsys):
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    """Let loggers speak again that somebody has silenced, as the linter of imports does to all that there are."""
+    before = {name: logging.getLogger(name).disabled for name in logging.root.manager.loggerDict}
+    yield
+    for name, disabled in before.items():
+        logging.getLogger(name).disabled = disabled
+
+
+def test_imports_point_downward(capsys, loggers):
     status = lint_imports(config_filename=str(PYPROJECT), no_cache=True, no_logo=True)
     assert status == 0, capsys.readouterr().out
 
