@@ -11,7 +11,7 @@ import pytest
 from analytics_assets_tests.conftest import ORDERS, Workshop, csv, day, orders
 from analytics_assets_tests.test_bad_input import EVENT_COLUMNS, EVENTS
 
-KILLS = 10
+KILLS = 20
 DAYS = ("2024-03-01", "2024-03-02")
 WORDS = ("x", "y")
 ROAD = "+fact_sales or +fact_events"
