@@ -186,11 +186,11 @@ class ServedTable:
         for column in self.indexed:
             name, there = _named(self.name, column, "idx"), f"{quoted(column)} IS NOT NULL"
             statements.append(f"CREATE INDEX {quoted(name)} ON {table} ({quoted(column)}) WHERE {there}")
-        statements.append(f"COMMENT ON TABLE {table} IS {literal(self.contract.grain)}")
-        statements += [
+        comments = [f"COMMENT ON TABLE {table} IS {literal(self.contract.grain)}"]
+        comments += [
             f"COMMENT ON COLUMN {table}.{quoted(column.name)} IS {literal(column.comment)}" for column in self.columns
         ]
-        return (*statements, f"ANALYZE {table}")
+        return (*statements, together(comments), f"ANALYZE {table}")
 
     def refer(self, schema: str, foreign: ForeignKey) -> str:
         """Return the statement that holds a column to its dimension, at the end of each transaction."""
@@ -262,6 +262,11 @@ def served(contracts: Mapping[str, Contract]) -> dict[str, ServedTable]:
         indexed = tuple(key.column for key in foreign if (key.column,) != leading)
         tables[name] = ServedTable(contract, tuple(columns), tuple(foreign), identified_by, indexed)
     return tables
+
+
+def together(statements: Iterable[str]) -> str:
+    """Return one statement that does what several short ones do, without a way to the server for each."""
+    return f"DO $together$ BEGIN {'; '.join(statements)}; END $together$"
 
 
 def unknown_member(table: ServedTable, rows: str) -> str:

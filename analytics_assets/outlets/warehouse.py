@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from analytics_assets.lake.releases import latest_release
 from analytics_assets.lake.tables import arrow_schema
 from analytics_assets.outlets.reconciling import Compared, Within, compare, days_condition
-from analytics_assets.outlets.served import INFERRED, ServedTable, served, unknown_member
+from analytics_assets.outlets.served import INFERRED, ServedTable, served, together, unknown_member
 from analytics_assets.outlets.sessions import Copied, Session, session, sql_name
 from analytics_assets.outlets.views import VIEWS
 from analytics_assets.postgres import Database, PostgresError, literal, quoted
@@ -253,7 +253,9 @@ class _Publishing:
 
     def _wait_for_others(self) -> None:
         number = zlib.crc32(f"analytics_assets {self.target.schema}".encode())
+        self.session.run("SET LOCAL lock_timeout = 0")  # a first publication may take its time
         self.session.rows(f"SELECT pg_advisory_lock({number})::text AS locked")
+        self.session.commit()
 
     # What is served, and what has changed since
 
@@ -535,12 +537,13 @@ class _Publishing:
             return
         to = f"TO {quoted(self.target.reader)}"
         there = {name for name in self._columns() if name in {view.name for view in VIEWS}}
-        self.session.run(
+        rights = [
             f"GRANT USAGE ON SCHEMA {quoted(self.target.schema)} {to}",
             f"GRANT SELECT ON {self._name(_RELEASE)} {to}",
             *(table.grant(self.target.schema, self.target.reader) for table in self.tables.values()),
             *(f"GRANT SELECT ON {self._name(name)} {to}" for name in sorted(there)),
-        )
+        ]
+        self.session.run(together(rights))
 
     # The end of it
 
