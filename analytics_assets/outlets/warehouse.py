@@ -43,6 +43,8 @@ COMPARED_EVERY = dt.timedelta(days=7)
 """How often whole tables are compared, and not only what was loaded."""
 _RELEASE, _TABLES, _LOADER = "release", "_tables", "_loader"
 """What a schema says of itself: to the reader which release it shows, to the loader all else."""
+_FEW = 5_000
+"""Rows that are rather written again than compared."""
 _TOO_LONG = "54000"
 """SQLSTATE of a text that is longer than an index takes."""
 _FRESH, _GONE = "fresh_rows", "gone_keys"
@@ -177,16 +179,15 @@ def publish(
         PostgresError: Where the server refuses or fails: it then shows what it showed before.
         ReconciliationError: Where counts or sums would differ from the lake's.
     """
-    tables = served(contracts)
     try:
         with session(target.database, target.seconds) as loading:
-            return _Publishing(lake, tables, target, loading).publish(compare_all=compare_all, anew=anew)
+            return _Publishing(lake, contracts, target, loading).publish(compare_all=compare_all, anew=anew)
     except PostgresError as error:
         if error.state != _TOO_LONG or anew:
             raise
     # a text is longer than the index of its table takes: made anew, the table has another
     with session(target.database, target.seconds) as loading:
-        return _Publishing(lake, tables, target, loading).publish(compare_all=compare_all, anew=True)
+        return _Publishing(lake, contracts, target, loading).publish(compare_all=compare_all, anew=True)
 
 
 def served_release(target: Target) -> int:
@@ -205,14 +206,15 @@ def served_release(target: Target) -> int:
 class _Publishing:
     """Take one publication from what has changed to its commit."""
 
-    def __init__(self, lake: Lake, tables: Mapping[str, ServedTable], target: Target, loading: Session) -> None:
+    def __init__(self, lake: Lake, contracts: Mapping[str, Contract], target: Target, loading: Session) -> None:
         self.lake, self.target, self.session = lake, target, loading
         self.apart = f"{target.schema}_loading"
         # others may publish at the same time: the second one waits here
         self._wait_for_others()
         self.state = self._prepare()
         self.release = latest_release(lake)
-        self.tables = {name: table for name, table in tables.items() if name in self.release.versions}
+        # a table can refer to what is released, and to nothing else
+        self.tables = served({name: it for name, it in contracts.items() if name in self.release.versions})
         self.lacking: set[str] = set()  # dimensions that may lack a member that rows refer to
 
     def publish(self, *, compare_all: bool, anew: bool) -> Publication:
@@ -383,22 +385,28 @@ class _Publishing:
         )
 
     def _load(self, change: _Change) -> Loaded:
-        """Replace what has changed of a table: rows that differ, or all rows of the days where that cannot be told."""
+        """Replace what has changed of a table: rows that differ, or all rows of the days where few are to be told."""
         table, days = change.table, len(change.days) if change.table.contract.day else 0
         new = self.lake.read(table.contract, change.within, self.release.versions[table.name])
         old_files = [file for day in change.days for file in change.was.get(day, ())]
-        old = self.lake.rows_in(table.contract, old_files)
+        old = None if self._is_small(change) else self.lake.rows_in(table.contract, old_files)
         if old is None:
             copied = self._replace_days(change, new)
             return Loaded(table.name, "days", copied.rows, days, copied.cleaned)
         if not old_files:
             copied = self._put_in(table, new)
             return Loaded(table.name, "rows", copied.rows, days, copied.cleaned)
-        taken = self._take_out(table, old.difference(new).select(*table.key))
-        copied = self._put_in(table, new.difference(old))
-        if taken and table.identified_by and self._lacks_members(table):
+        copied = self._put_in(table, new.difference(old), over=True)
+        taken = self._take_out(table, old.select(*table.key).difference(new.select(*table.key)))
+        if taken and table.identified_by:
             self.lacking.add(table.name)
         return Loaded(table.name, "rows", copied.rows, days, copied.cleaned, taken)
+
+    def _is_small(self, change: _Change) -> bool:
+        """Say whether there are so few rows to load that telling which of them differ takes longer."""
+        shown = self.lake.shown(change.table.name, self.release.versions[change.table.name])
+        rows = sum(file.rows for file in shown if str(file.day or "") in change.days)
+        return not change.table.identified_by and rows <= _FEW
 
     def _replace_days(self, change: _Change, new: Table) -> Copied:
         """Replace all rows of the days; of a dimension, whose members are referred to, only what is no longer."""
@@ -406,19 +414,12 @@ class _Publishing:
         if not table.identified_by:
             self.session.run(f"DELETE FROM {name} t WHERE {days_condition(table, change.within)}")
             return self._copy(self.target.schema, table.name, new, table)
-        copied = self._put_in(table, new)
+        copied = self._put_in(table, new, over=True)
         (key,) = table.key
         kept = f"EXISTS (SELECT FROM {_FRESH} f WHERE f.{quoted(key)} = t.{quoted(key)})"
         self.session.run(f"DELETE FROM {name} t WHERE NOT t.{INFERRED} AND NOT {kept}")
         self.lacking.add(table.name)
         return copied
-
-    def _lacks_members(self, table: ServedTable) -> bool:
-        """Say whether a member that was taken out did not come back."""
-        same = " AND ".join(f"t.{name} = g.{name}" for name in map(quoted, table.key))
-        there = f"SELECT FROM {self._name(table.name)} t WHERE {same}"
-        (found,) = self.session.rows(f"SELECT count(*) AS n FROM {_GONE} g WHERE NOT EXISTS ({there})")
-        return bool(found["n"])
 
     def _take_out(self, table: ServedTable, keys: Table) -> int:
         """Delete rows by their keys; return how many."""
@@ -433,29 +434,27 @@ class _Publishing:
         stored = arrow_schema(table.contract)
         schema = pa.schema([(name, stored.field(name).type) for name in table.key])
         copied = self.session.copy("pg_temp", _GONE, itertools.chain([first], given), schema)
-        required = {column.name for column in table.columns if column.required}
-        same = " AND ".join(
-            f"t.{name} = g.{name}" if plain in required else f"t.{name} IS NOT DISTINCT FROM g.{name}"
-            for plain, name in zip(table.key, map(quoted, table.key), strict=True)
-        )
-        self.session.run(f"DELETE FROM {self._name(table.name)} t USING {_GONE} g WHERE {same}")
+        self.session.run(f"DELETE FROM {self._name(table.name)} t USING {_GONE} g WHERE {_same_key(table, 't', 'g')}")
         return copied.rows
 
-    def _put_in(self, table: ServedTable, rows: Table) -> Copied:
-        """Insert rows; of a dimension, over members that are there."""
-        if not table.identified_by:
+    def _put_in(self, table: ServedTable, rows: Table, *, over: bool = False) -> Copied:
+        """Insert rows, over those that have their keys if any may; members of a dimension stay what they are."""
+        if not over and not table.identified_by:
             return self._copy(self.target.schema, table.name, rows, table)
         name = self._name(table.name)
         columns = [quoted(column.name) for column in table.loaded]
         made = f"CREATE TEMP TABLE {_FRESH} ON COMMIT DROP AS SELECT {', '.join(columns)} FROM {name} LIMIT 0"
         self.session.run(f"DROP TABLE IF EXISTS {_FRESH}", made)
         copied = self._copy("pg_temp", _FRESH, rows, table)
-        set_to = ", ".join([*(f"{column} = EXCLUDED.{column}" for column in columns), f"{INFERRED} = false"])
-        key = ", ".join(map(quoted, table.key))
-        self.session.run(
-            f"INSERT INTO {name} ({', '.join(columns)}) SELECT * FROM {_FRESH} "
-            f"ON CONFLICT ({key}) DO UPDATE SET {set_to}"
-        )
+        if not copied.rows:
+            return copied
+        conflict = ""
+        if table.identified_by:
+            set_to = ", ".join([*(f"{column} = EXCLUDED.{column}" for column in columns), f"{INFERRED} = false"])
+            conflict = f" ON CONFLICT ({', '.join(map(quoted, table.key))}) DO UPDATE SET {set_to}"
+        else:
+            self.session.run(f"DELETE FROM {name} t USING {_FRESH} f WHERE {_same_key(table, 't', 'f')}")
+        self.session.run(f"INSERT INTO {name} ({', '.join(columns)}) SELECT * FROM {_FRESH}{conflict}")
         return copied
 
     def _copy(self, schema: str, name: str, rows: Table, table: ServedTable) -> Copied:
@@ -585,6 +584,15 @@ class _Publishing:
                 f"CREATE ROLE {quoted(self.target.reader)} LOGIN, or name another one in ANALYTICS_WAREHOUSE_READER"
             )
         return found
+
+
+def _same_key(table: ServedTable, one: str, other: str) -> str:
+    """Return the condition that two rows have the same key; a null is like a null."""
+    required = {column.name for column in table.columns if column.required}
+    return " AND ".join(
+        f"{one}.{quoted(name)} {'=' if name in required else 'IS NOT DISTINCT FROM'} {other}.{quoted(name)}"
+        for name in table.key
+    )
 
 
 def _types(table: ServedTable) -> pa.Schema:
