@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analytics_assets.automation.history import URL, history_database
@@ -81,6 +81,11 @@ def make_roles(settings: Settings) -> tuple[str, ...]:
         _judge(grant.database, grant.told_by, admin)
         if grant.reader is not None:
             _judge(grant.reader, "ANALYTICS_WAREHOUSE_READER_PASSWORD", admin)
+            if grant.reader.user in {other.database.user for other in grants}:
+                raise PostgresError(
+                    f"{grant.reader.user} is named in ANALYTICS_WAREHOUSE_READER and keeps a database. Name another "
+                    "role: who reads the warehouse must not be able to write."
+                )
     done: list[str] = []
     with _entered(admin) as connection:
         for grant in grants:
@@ -88,7 +93,7 @@ def make_roles(settings: Settings) -> tuple[str, ...]:
             done += [] if grant.reader is None else _role(connection, grant.reader)
             done += _database(connection, grant)
     for grant in grants:
-        with _entered(Database(admin.host, admin.port, grant.database.name, admin.user, admin.password)) as connection:
+        with _entered(replace(admin, name=grant.database.name)) as connection:
             _do(connection, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
             _do(connection, f"GRANT ALL ON SCHEMA public TO {quoted(grant.database.user)}")
     return tuple(done)

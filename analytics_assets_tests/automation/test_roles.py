@@ -114,6 +114,23 @@ def test_the_server_is_never_shown_a_password(place: Place) -> None:
     assert "planted-password" not in log
 
 
+@pytest.mark.parametrize("keeper", ["loader", "dagster"])
+def test_who_reads_is_nobody_who_keeps(place: Place, keeper: str) -> None:
+    with pytest.raises(PostgresError, match=f"{keeper} is named in ANALYTICS_WAREHOUSE_READER and keeps a database"):
+        make_roles(place.settings(warehouse_reader=f"{place.mark}_{keeper}"))
+    assert place.server.ask("select rolname from pg_roles where rolname like %s", f"{place.mark}%") == []
+
+
+def test_the_administrator_enters_every_database_as_the_url_says(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = psycopg2.connect
+    monkeypatch.setattr(psycopg2, "connect", lambda url, **more: asked.append(url) or real(url, **more))
+    url = f"postgresql://postgres@127.0.0.1:{place.server.port}/postgres?sslmode=disable"
+    make_roles(place.settings(admin_url=url))
+    assert len(asked) == 3
+    assert all("sslmode=disable" in one for one in asked)
+
+
 def test_an_administrator_without_all_rights_will_do(place: Place) -> None:
     name = f"{place.mark}_admin"
     place.server.ask(f"create role {name} login createdb createrole password %s", PASSWORD)
