@@ -32,7 +32,8 @@ _TYPES = {
     "array<string>": "text[]",
 }
 _DECIMAL = re.compile(r"decimal\((\d+), (\d+)\)")
-_LONGEST_NAME = 63
+LONGEST_NAME = 63
+"""Bytes of a name that Postgres keeps; it cuts the others off and goes on."""
 
 
 def sql_type(kind: str) -> str:
@@ -68,7 +69,7 @@ class ForeignKey:
 
     def name(self, table: str) -> str:
         """Return the name of the constraint."""
-        return _named(table, self.column, "fkey")
+        return named(table, self.column, "fkey")
 
 
 @dataclass(frozen=True)
@@ -165,26 +166,26 @@ class ServedTable:
         key = ", ".join(map(quoted, self.key))
         unique = f"PRIMARY KEY ({key})" if required.issuperset(self.key) else f"UNIQUE NULLS NOT DISTINCT ({key})"
         table = f"{quoted(schema)}.{quoted(self.name)}"
-        return f"ALTER TABLE {table} ADD CONSTRAINT {quoted(_named(self.name, 'key'))} {unique}"
+        return f"ALTER TABLE {table} ADD CONSTRAINT {quoted(named(self.name, 'key'))} {unique}"
 
     def name_rows_by_hashes(self, schema: str) -> str:
         """Return the statement that does so where a text in the key is longer than an index of Postgres takes."""
         texts = {column.name for column in self.columns if column.type == "text"}
         key = ", ".join(f"md5({quoted(name)})" if name in texts else quoted(name) for name in self.key)
         table = f"{quoted(schema)}.{quoted(self.name)}"
-        return f"CREATE UNIQUE INDEX {quoted(_named(self.name, 'key'))} ON {table} ({key}) NULLS NOT DISTINCT"
+        return f"CREATE UNIQUE INDEX {quoted(named(self.name, 'key'))} ON {table} ({key}) NULLS NOT DISTINCT"
 
     def finish(self, schema: str) -> tuple[str, ...]:
         """Return the statements that a table needs further: indexes, comments."""
         table = f"{quoted(schema)}.{quoted(self.name)}"
         statements = []
         if self.identified_by and (self.identified_by,) != self.key:
-            name = _named(self.name, self.identified_by, "key")
+            name = named(self.name, self.identified_by, "key")
             statements.append(
                 f"ALTER TABLE {table} ADD CONSTRAINT {quoted(name)} UNIQUE ({quoted(self.identified_by)})"
             )
         for column in self.indexed:
-            name, there = _named(self.name, column, "idx"), f"{quoted(column)} IS NOT NULL"
+            name, there = named(self.name, column, "idx"), f"{quoted(column)} IS NOT NULL"
             statements.append(f"CREATE INDEX {quoted(name)} ON {table} ({quoted(column)}) WHERE {there}")
         comments = [f"COMMENT ON TABLE {table} IS {literal(self.contract.grain)}"]
         comments += [
@@ -333,9 +334,9 @@ def _held_column(contract: Contract, reference: Reference, foreign: ForeignKey) 
     )
 
 
-def _named(*parts: str) -> str:
-    """Return a name for a constraint or an index; one that is too long ends in a hash."""
+def named(*parts: str) -> str:
+    """Return a name for a schema, a constraint or an index; one that Postgres would cut off ends in a hash."""
     name = "_".join(parts)
-    if len(name.encode()) <= _LONGEST_NAME:
+    if len(name.encode()) <= LONGEST_NAME:
         return name
-    return f"{name[:40]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return f"{name.encode()[:40].decode(errors='ignore')}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"

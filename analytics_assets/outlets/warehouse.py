@@ -26,7 +26,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from analytics_assets.lake.releases import latest_release
 from analytics_assets.lake.tables import arrow_schema
 from analytics_assets.outlets.reconciling import Compared, Within, compare, days_condition
-from analytics_assets.outlets.served import INFERRED, ServedTable, served, together, unknown_member
+from analytics_assets.outlets.served import (
+    INFERRED,
+    LONGEST_NAME,
+    ServedTable,
+    named,
+    served,
+    together,
+    unknown_member,
+)
 from analytics_assets.outlets.sessions import Copied, Session, session, sql_name
 from analytics_assets.outlets.views import VIEWS
 from analytics_assets.postgres import Database, PostgresError, literal, quoted
@@ -45,9 +53,11 @@ _RELEASE, _TABLES, _LOADER = "release", "_tables", "_loader"
 """What a schema says of itself: to the reader which release it shows, to the loader all else."""
 _FEW = 5_000
 """Rows that are rather written again than compared."""
+_APART = "tables that analytics-assets makes and has not moved in yet; it is deleted, with all that is in it"
 _TOO_LONG = "54000"
 """SQLSTATE of a text that is longer than an index takes."""
 _FRESH, _GONE = "fresh_rows", "gone_keys"
+_TEMPORARY = "pg_temp"
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,28 @@ class Target:
         schema: The schema.
         reader: The role that may read.
         seconds: How long the server may take to answer.
+
+    Raises:
+        PostgresError: Where a name is longer than Postgres keeps, or the reader is who loads.
     """
 
     database: Database
     schema: str
     reader: str
     seconds: int = 300
+
+    def __post_init__(self) -> None:
+        for setting, name in (("SCHEMA", self.schema), ("READER", self.reader)):
+            if len(name.encode()) > LONGEST_NAME:
+                raise PostgresError(
+                    f"ANALYTICS_WAREHOUSE_{setting} has {len(name.encode())} bytes, and Postgres keeps {LONGEST_NAME} "
+                    "of a name: give it a shorter one."
+                )
+        if self.reader == self.database.user:
+            raise PostgresError(
+                f"ANALYTICS_WAREHOUSE_READER names {self.reader}, who loads, and who sees what is personal. Name "
+                "another role."
+            )
 
 
 @dataclass(frozen=True)
@@ -208,11 +234,16 @@ class _Publishing:
 
     def __init__(self, lake: Lake, contracts: Mapping[str, Contract], target: Target, loading: Session) -> None:
         self.lake, self.target, self.session = lake, target, loading
-        self.apart = f"{target.schema}_loading"
+        self.apart = named(target.schema, "loading")
         # others may publish at the same time: the second one waits here
         self._wait_for_others()
-        self.state = self._prepare()
         self.release = latest_release(lake)
+        if not self.release.number:
+            raise PostgresError(
+                "the lake has no release, so there is nothing to publish, and what is served stays as it is. Run the "
+                "project first; where it ran, see whether ANALYTICS_LAKE names its lake."
+            )
+        self.state = self._prepare()
         # a table can refer to what is released, and to nothing else
         self.tables = served({name: it for name, it in contracts.items() if name in self.release.versions})
         self.lacking: set[str] = set()  # dimensions that may lack a member that rows refer to
@@ -233,6 +264,7 @@ class _Publishing:
             self._view()
         reader = self._reader()
         if made or gone or reader != self.state.reader:
+            self._let_nobody_read(reader)
             self._let_read(reader)
         whole = compare_all or self._is_due()
         written = {one.table for one in loaded if one.rows or one.taken or one.how != "rows"}
@@ -247,8 +279,9 @@ class _Publishing:
         if not all(one.holds for one in compared):
             raise ReconciliationError(compared)
         self._remember(changes, gone, reader, compared_all=whole)
+        warnings = self._warnings(loaded, reader)
         self.session.commit()
-        return Publication(self.release.number, tuple(loaded), compared, tuple(self._warnings(loaded, reader)))
+        return Publication(self.release.number, tuple(loaded), compared, tuple(warnings))
 
     def _name(self, table: str) -> str:
         return sql_name(self.target.schema, table)
@@ -337,7 +370,20 @@ class _Publishing:
         if not tables:
             return []
         apart = quoted(self.apart)
-        self.session.run(f"DROP SCHEMA IF EXISTS {apart} CASCADE", f"CREATE SCHEMA {apart}")
+        (there,) = self.session.rows(
+            f"SELECT obj_description(to_regnamespace({literal(apart)}), 'pg_namespace') AS told, "
+            f"to_regnamespace({literal(apart)}) IS NOT NULL AS made"
+        )
+        if there["made"] and there["told"] != _APART:
+            raise PostgresError(
+                f"Postgres ({self.target.database}) has a schema {self.apart} that was not made by analytics-assets, "
+                "which makes tables in one of that name: name another schema in ANALYTICS_WAREHOUSE_SCHEMA."
+            )
+        self.session.run(
+            f"DROP SCHEMA IF EXISTS {apart} CASCADE",
+            f"CREATE SCHEMA {apart}",
+            f"COMMENT ON SCHEMA {apart} IS {literal(_APART)}",
+        )
         self.session.commit()
         loaded = []
         with session(self.target.database, self.target.seconds) as finishing, ThreadPoolExecutor(1) as beside:
@@ -381,7 +427,8 @@ class _Publishing:
     def _references_to(self, name: str) -> list[dict[str, Any]]:
         return self.session.rows(
             "SELECT conrelid::regclass::text AS source, conname::text AS called FROM pg_constraint "
-            f"WHERE contype = 'f' AND confrelid = to_regclass({literal(self._name(name))})"
+            f"WHERE contype = 'f' AND confrelid = to_regclass({literal(self._name(name))}) "
+            f"AND connamespace = to_regnamespace({literal(quoted(self.target.schema))})"
         )
 
     def _load(self, change: _Change) -> Loaded:
@@ -416,7 +463,7 @@ class _Publishing:
             return self._copy(self.target.schema, table.name, new, table)
         copied = self._put_in(table, new, over=True)
         (key,) = table.key
-        kept = f"EXISTS (SELECT FROM {_FRESH} f WHERE f.{quoted(key)} = t.{quoted(key)})"
+        kept = f"EXISTS (SELECT FROM {_TEMPORARY}.{_FRESH} f WHERE f.{quoted(key)} = t.{quoted(key)})"
         self.session.run(f"DELETE FROM {name} t WHERE NOT t.{INFERRED} AND NOT {kept}")
         self.lacking.add(table.name)
         return copied
@@ -430,11 +477,16 @@ class _Publishing:
             return 0
         types = {column.name: column.type for column in table.columns}
         columns = ", ".join(f"{quoted(name)} {types[name]}" for name in table.key)
-        self.session.run(f"DROP TABLE IF EXISTS {_GONE}", f"CREATE TEMP TABLE {_GONE} ({columns}) ON COMMIT DROP")
+        self.session.run(
+            f"DROP TABLE IF EXISTS {_TEMPORARY}.{_GONE}",
+            f"CREATE TEMP TABLE {_TEMPORARY}.{_GONE} ({columns}) ON COMMIT DROP",
+        )
         stored = arrow_schema(table.contract)
         schema = pa.schema([(name, stored.field(name).type) for name in table.key])
-        copied = self.session.copy("pg_temp", _GONE, itertools.chain([first], given), schema)
-        self.session.run(f"DELETE FROM {self._name(table.name)} t USING {_GONE} g WHERE {_same_key(table, 't', 'g')}")
+        copied = self.session.copy(_TEMPORARY, _GONE, itertools.chain([first], given), schema)
+        self.session.run(
+            f"DELETE FROM {self._name(table.name)} t USING {_TEMPORARY}.{_GONE} g WHERE {_same_key(table, 't', 'g')}"
+        )
         return copied.rows
 
     def _put_in(self, table: ServedTable, rows: Table, *, over: bool = False) -> Copied:
@@ -443,9 +495,11 @@ class _Publishing:
             return self._copy(self.target.schema, table.name, rows, table)
         name = self._name(table.name)
         columns = [quoted(column.name) for column in table.loaded]
-        made = f"CREATE TEMP TABLE {_FRESH} ON COMMIT DROP AS SELECT {', '.join(columns)} FROM {name} LIMIT 0"
-        self.session.run(f"DROP TABLE IF EXISTS {_FRESH}", made)
-        copied = self._copy("pg_temp", _FRESH, rows, table)
+        made = (
+            f"CREATE TEMP TABLE {_TEMPORARY}.{_FRESH} ON COMMIT DROP AS SELECT {', '.join(columns)} FROM {name} LIMIT 0"
+        )
+        self.session.run(f"DROP TABLE IF EXISTS {_TEMPORARY}.{_FRESH}", made)
+        copied = self._copy(_TEMPORARY, _FRESH, rows, table)
         if not copied.rows:
             return copied
         conflict = ""
@@ -453,8 +507,8 @@ class _Publishing:
             set_to = ", ".join([*(f"{column} = EXCLUDED.{column}" for column in columns), f"{INFERRED} = false"])
             conflict = f" ON CONFLICT ({', '.join(map(quoted, table.key))}) DO UPDATE SET {set_to}"
         else:
-            self.session.run(f"DELETE FROM {name} t USING {_FRESH} f WHERE {_same_key(table, 't', 'f')}")
-        self.session.run(f"INSERT INTO {name} ({', '.join(columns)}) SELECT * FROM {_FRESH}{conflict}")
+            self.session.run(f"DELETE FROM {name} t USING {_TEMPORARY}.{_FRESH} f WHERE {_same_key(table, 't', 'f')}")
+        self.session.run(f"INSERT INTO {name} ({', '.join(columns)}) SELECT * FROM {_TEMPORARY}.{_FRESH}{conflict}")
         return copied
 
     def _copy(self, schema: str, name: str, rows: Table, table: ServedTable) -> Copied:
@@ -474,6 +528,9 @@ class _Publishing:
 
     def _infer_members(self, loaded: Mapping[str, Within]) -> None:
         """Give each dimension a member for whatever refers to none, as the unknown one is; take such away again."""
+        for dimension in filter(lambda table: table.identified_by, self.tables.values()):
+            if dimension.name in loaded:
+                self._show_as_unknown(dimension)
         referring = sorted(self.tables.values(), key=lambda table: bool(table.identified_by))
         for table in referring:
             for foreign in table.foreign_keys:
@@ -482,12 +539,12 @@ class _Publishing:
                 # a dimension that lost members may lack one that any row refers to
                 within = None if foreign.table in self.lacking else loaded[table.name]
                 dimension = self.tables[foreign.table]
-                named = {
+                keys = {
                     foreign.key: f"s.{quoted(foreign.column)}",
                     foreign.natural_key: f"s.{quoted(foreign.natural)}",
                 }
                 columns = [column.name for column in dimension.loaded]
-                values = [named.get(name, f"u.{quoted(name)}") for name in columns]
+                values = [keys.get(name, f"u.{quoted(name)}") for name in columns]
                 self.session.run(
                     f"INSERT INTO {self._name(foreign.table)} ({', '.join(map(quoted, columns))}, {INFERRED}) "
                     f"SELECT DISTINCT {', '.join(values)}, true FROM {self._name(table.name)} s "
@@ -507,6 +564,18 @@ class _Publishing:
             condition = " AND ".join([f"d.{INFERRED}", *unused])
             self.session.run(f"DELETE FROM {self._name(dimension.name)} d WHERE {condition}")
 
+    def _show_as_unknown(self, dimension: ServedTable) -> None:
+        """Let inferred members be as the unknown one is now, should it have changed."""
+        own = {*dimension.key, dimension.identified_by}
+        others = [quoted(column.name) for column in dimension.loaded if column.name not in own]
+        if others:
+            now, then = (", ".join(f"{rows}.{column}" for column in others) for rows in "ud")
+            self.session.run(
+                f"UPDATE {self._name(dimension.name)} d SET ({', '.join(others)}) = ROW({now}) "
+                f"FROM {self._name(dimension.name)} u WHERE {unknown_member(dimension, 'u')} AND d.{INFERRED} "
+                f"AND ROW({now}) IS DISTINCT FROM ROW({then})"
+            )
+
     def _refer(self) -> None:
         """Hold every reference to its dimension."""
         there = {
@@ -516,6 +585,8 @@ class _Publishing:
                 f"AND connamespace = to_regnamespace({literal(quoted(self.target.schema))})"
             )
         }
+        # a table whose references wait to be held cannot be changed: all members are there, so let them be held now
+        self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
         for table in self.tables.values():
             for foreign in table.foreign_keys:
                 if foreign.name(table.name) not in there:
@@ -530,17 +601,33 @@ class _Publishing:
         found = self.session.rows(f"SELECT oid::text FROM pg_roles WHERE rolname = {literal(self.target.reader)}")
         return f"{self.target.reader} {found[0]['oid']}" if found else ""
 
+    def _let_nobody_read(self, reader: str) -> None:
+        """Take back what everybody, the reader and the one before it may do: by default rights, or as it was."""
+        before, _, number = self.state.reader.rpartition(" ")
+        found = self.session.rows(
+            f"SELECT rolname::text AS name FROM pg_roles WHERE rolname = {literal(before)} "
+            f"AND oid::text = {literal(number)} AND rolname <> current_user"
+        )
+        who = {row["name"] for row in found} | ({self.target.reader} if reader else set())
+        ours = [*self.tables, *self._views(), _RELEASE, _TABLES, _LOADER]
+        self.session.run(
+            f"REVOKE ALL ON {', '.join(map(self._name, ours))} FROM {', '.join(['PUBLIC', *map(quoted, sorted(who))])}"
+        )
+
+    def _views(self) -> list[str]:
+        there = self._columns()
+        return [view.name for view in VIEWS if view.name in there]
+
     def _let_read(self, reader: str) -> None:
-        """Let the reader see every table, view and the release, without what is personal; and nobody else."""
+        """Let the reader see every table, view and the release, without what is personal."""
         if not reader:
             return
         to = f"TO {quoted(self.target.reader)}"
-        there = {name for name in self._columns() if name in {view.name for view in VIEWS}}
         rights = [
             f"GRANT USAGE ON SCHEMA {quoted(self.target.schema)} {to}",
             f"GRANT SELECT ON {self._name(_RELEASE)} {to}",
             *(table.grant(self.target.schema, self.target.reader) for table in self.tables.values()),
-            *(f"GRANT SELECT ON {self._name(name)} {to}" for name in sorted(there)),
+            *(f"GRANT SELECT ON {self._name(name)} {to}" for name in self._views()),
         ]
         self.session.run(together(rights))
 
@@ -582,6 +669,31 @@ class _Publishing:
             found.append(
                 f"there is no role {self.target.reader}, so nobody but {self.target.database.user} can read: "
                 f"CREATE ROLE {quoted(self.target.reader)} LOGIN, or name another one in ANALYTICS_WAREHOUSE_READER"
+            )
+            return found
+        role = literal(self.target.reader)
+        personal = [
+            f"({literal(f'{table.name}.{column.name}')}, {literal(self._name(table.name))}, {literal(column.name)})"
+            for table in self.tables.values()
+            for column in table.columns
+            if column.personal
+        ]
+        personal.append(f"({literal(f'{_LOADER}.salt')}, {literal(self._name(_LOADER))}, 'salt')")
+        (may,) = self.session.rows(
+            f"SELECT has_schema_privilege({role}, {literal(self.target.schema)}, 'USAGE') AS enter, "
+            "(SELECT string_agg(named, ', ' ORDER BY named) FROM "
+            f"(VALUES {', '.join(personal)}) AS c (named, held, called) "
+            f"WHERE has_column_privilege({role}, held, called, 'SELECT')) AS personal"
+        )
+        if not may["enter"]:
+            found.append(
+                f"{self.target.reader} may not enter the schema {self.target.schema}, which belongs to somebody else: "
+                f"let its owner GRANT USAGE ON SCHEMA {quoted(self.target.schema)} TO {quoted(self.target.reader)}"
+            )
+        if may["personal"]:
+            found.append(
+                f"{self.target.reader} may read what is personal: {may['personal']}. It is a superuser, or a member of "
+                "a role that may: see \\du in psql, and take that away"
             )
         return found
 

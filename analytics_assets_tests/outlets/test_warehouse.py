@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,79 @@ def test_a_reader_that_is_not_there_is_told_of_and_served_once_it_is(shop):
     assert shop.read("select count(*) > 0 from analytics.vw_sales_overview") == [(True,)]
 
 
+@pytest.mark.parametrize("length", [55, 62, 63])
+def test_a_long_name_of_a_schema_is_taken_as_it_is(shop, length):
+    shop.schema = "s" * length
+    shop.publish()
+    shop.publish(anew=True)
+    assert shop.differences() == []
+
+
+def test_a_name_that_postgres_would_cut_off_is_refused(shop):
+    shop.schema = "é" * 40
+    with pytest.raises(PostgresError, match="ANALYTICS_WAREHOUSE_SCHEMA has 80 bytes"):
+        shop.publish()
+
+
+def test_rights_that_were_given_by_default_are_taken_back_and_so_are_those_of_a_reader_before(shop):
+    everybody = shop.database.role("everybody")
+    shop.ask("alter default privileges grant all on tables to public")
+    shop.ask(f"alter default privileges grant all on tables to {shop.reader}")
+    assert shop.publish().warnings == ()
+    for forbidden in (
+        "select salt from analytics._loader",
+        "select email from analytics.dim_users",
+        "delete from analytics.dim_users",
+    ):
+        for user in (shop.reader, everybody):
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                shop.ask(forbidden, user=user)
+    before, shop.reader = shop.reader, shop.database.role("after")
+    shop.publish()
+    assert shop.read("select count(*) > 0 from analytics.vw_sales_overview") == [(True,)]
+    for name in ("vw_sales_overview", "fact_sales", "release"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            shop.ask(f"select count(*) from analytics.{name}", user=before)
+
+
+def test_a_reader_that_may_read_persons_by_another_role_is_told_of(shop):
+    shop.ask(f"grant pg_read_all_data to {shop.reader}")
+    (warning,) = shop.publish().warnings
+    assert "may read what is personal: _loader.salt, dim_users.email, " in warning
+    shop.reader = "postgres"
+    with pytest.raises(PostgresError, match="ANALYTICS_WAREHOUSE_READER names postgres, who loads"):
+        shop.publish()
+
+
+def plain_loader(shop: Served) -> Served:
+    """Let somebody load who is no superuser, and owns nothing yet."""
+    user = shop.database.role("loader")
+    shop.ask(f"grant create, temporary on database {shop.database.name} to {user}")
+    return replace(shop, loader=user)
+
+
+def test_who_loads_need_own_no_more_than_a_schema(shop):
+    shop = plain_loader(shop)
+    assert shop.publish().warnings == ()
+    run_next(shop, 4)
+    shop.publish()
+    assert shop.differences() == []
+    assert shop.read("select count(*) > 0 from analytics.vw_sales_overview") == [(True,)]
+
+
+def test_a_schema_of_somebody_else_is_used_as_far_as_its_owner_lets_us(shop):
+    shop = plain_loader(shop)
+    shop.ask("create schema analytics")
+    with pytest.raises(PostgresError, match=r"permission denied for schema analytics.*Grant it the right"):
+        shop.publish()
+    shop.ask(f"grant create, usage on schema analytics to {shop.loader}")
+    (warning,) = shop.publish().warnings
+    assert "may not enter the schema analytics" in warning
+    shop.ask(f"grant usage on schema analytics to {shop.reader}")
+    assert shop.publish().warnings == ()
+    assert shop.read("select count(*) > 0 from analytics.vw_sales_overview") == [(True,)]
+
+
 def members(shop: Served, table: str, key: str) -> dict[str, bool]:
     return dict(shop.ask(f"select {key}, inferred from analytics.{table} where {key} <> '(unknown)'"))
 
@@ -264,6 +338,16 @@ def test_a_table_of_ours_that_somebody_changed_is_made_anew(shop):
     )
 
 
+def test_a_dimension_is_made_anew_while_the_rows_that_refer_to_it_change(shop):
+    """As after an upgrade that changes a contract, on a day with orders."""
+    shop.publish()
+    run_next(shop, 4)
+    shop.ask("alter table analytics.dim_products drop column category")
+    done = loaded(shop.publish())
+    assert (done["dim_products"], done["fact_sales"]) == (("made", 2), ("days", 8))
+    assert shop.differences() == []
+
+
 def test_a_table_of_somebody_else_is_left_alone(shop):
     shop.ask("create schema analytics")
     shop.ask("create table analytics.fact_sales (mine text)")
@@ -278,6 +362,46 @@ def test_a_view_that_somebody_built_on_a_table_is_not_torn_down(shop):
     with pytest.raises(PostgresError, match="mine depends on"):
         shop.publish(anew=True)
     assert shop.ask("select count(*) > 0 from public.mine") == [(True,)]
+
+
+def test_whatever_else_is_in_the_database_stays(shop):
+    for name in ("fresh_rows", "gone_keys"):
+        shop.ask(f"create table public.{name} (mine text)")
+    shop.publish()
+    deliver_products(shop.workshop, "p2,Chair,seats")
+    assert shop.workshop.run("03-03").succeeded
+    shop.publish()
+    assert shop.ask("select * from public.fresh_rows, public.gone_keys") == []
+    shop.ask("create table public.budgets (product_id text references analytics.dim_products)")
+    with pytest.raises(PostgresError, match="budgets_product_id_fkey on table budgets depends on"):
+        shop.publish(anew=True)
+    shop.ask("drop table public.budgets")
+    shop.publish(anew=True)
+    shop.ask("create schema analytics_loading")
+    shop.ask("create table analytics_loading.mine (text text)")
+    with pytest.raises(PostgresError, match="has a schema analytics_loading that was not made by analytics-assets"):
+        shop.publish(anew=True)
+    assert shop.ask("select * from analytics_loading.mine") == []
+
+
+def test_a_lake_without_a_release_takes_nothing_away(shop):
+    shop.publish()
+    shop.workshop.start_over()
+    with pytest.raises(PostgresError, match="the lake has no release"):
+        shop.publish()
+    assert shop.read("select release, (select count(*) from analytics.fact_sales) from analytics.release") == [(1, 8)]
+
+
+def test_facts_are_served_without_dimensions_and_refer_to_them_once_they_are_there(shop):
+    shop.workshop.start_over()
+    shop.workshop.selects = "key:raw_order_lines or key:staged_order_lines or key:fact_sales"
+    assert shop.workshop.run("03-01", "03-03").succeeded
+    assert loaded(shop.publish()) == {"fact_sales": ("made", 8)}
+    shop.workshop.selects = SELECTED
+    assert shop.workshop.run("03-01", "03-03").succeeded
+    shop.publish()
+    assert members(shop, "dim_products", "product_id") == {"p1": False, "p2": True, "p3": True}
+    assert shop.differences() == []
 
 
 def test_a_schema_may_be_called_anything(shop):
