@@ -215,6 +215,7 @@ class DuckDBEngine:
 
     def table(self, name: str, files: Sequence[str], types: Mapping[str, str], day: str | None) -> Table:
         """Return the rows of Parquet files as a table; see `Engine.table`."""
+        import duckdb
         import ibis
         import ibis.expr.operations as ops
 
@@ -230,8 +231,12 @@ class DuckDBEngine:
         columns = ", ".join(map(_quoted, types))
         query = f"SELECT {columns} FROM read_parquet({_list(list(files))}{hive})"  # noqa: S608
         if query not in self._views:
-            self._views[query] = self._new_name(name)
-            self._run(f"CREATE VIEW {_quoted(self._views[query])} AS {query}")
+            view = self._new_name(name)
+            try:
+                self._run(f"CREATE VIEW {_quoted(view)} AS {query}")
+            except duckdb.BinderException as error:
+                raise LakeError(f"files of {name} are of another contract: {_first_line(error)}") from error
+            self._views[query] = view
         # the types are known: asking the engine for those of every view takes as long as making it
         schema = ibis.schema(dict(types))
         rows: Table = ops.DatabaseTable(self._views[query], schema, self.backend, ops.Namespace()).to_expr()

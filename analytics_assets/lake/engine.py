@@ -90,7 +90,11 @@ class Engine(Protocol):
     seconds: float
 
     def table(self, name: str, files: Sequence[str], types: Mapping[str, str], day: str | None) -> Table:
-        """Return the rows of Parquet files as a table; `day` is the column that their folders' names carry."""
+        """Return the rows of Parquet files as a table; `day` is the column that their folders' names carry.
+
+        Raises:
+            LakeError: Where the files lack a column.
+        """
 
     def new_delivery(self, name: str, columns: Sequence[str]) -> str:
         """Make a temporary table for delivered rows, with these columns and `ours__` provenance; return its name."""

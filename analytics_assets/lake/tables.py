@@ -246,12 +246,14 @@ class Lake:
         return () if table is None else table.files
 
     def rows_in(self, contract: Contract, files: Sequence[str]) -> Table | None:
-        """Read files that a version of a table showed once; None where one of them is gone."""
+        """Read files that a version of a table showed once; None where one of them is gone, or of another contract."""
         paths = [f"{self.uri(contract.table)}/{file}" for file in files]
         if not self._are_there(contract.table, paths):
             return None
         types = {column.name: column.type for column in contract.columns}
-        return self.engine.table(contract.table, paths, types, contract.day)
+        with suppress(LakeError):
+            return self.engine.table(contract.table, paths, types, contract.day)
+        return None
 
     def read(
         self, contract: Contract, days: Container[dt.date | None] | None = None, version: int | None = None
