@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
@@ -155,10 +156,17 @@ class Settings(BaseSettings):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables that a project's files may name, and the secrets that are handed over as files."""
+        """The variables that a project's files may name, and the secrets that are handed over as files.
+
+        A variable that is empty hides no file, as none of ours does. A file that is no text is no variable.
+        """
         folder = _secrets_folder()
-        found = sorted(folder.iterdir()) if folder.is_dir() else []
-        return {file.name.upper(): file.read_text().strip() for file in found if file.is_file()} | dict(os.environ)
+        found = {}
+        for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if file.is_file():
+                with suppress(UnicodeDecodeError):
+                    found[file.name.upper()] = file.read_text(encoding="utf-8").strip()
+        return found | {name: value for name, value in os.environ.items() if value or name not in found}
 
 
 def _secrets_folder() -> Path:

@@ -185,6 +185,18 @@ def test_a_password_may_be_a_file_where_its_variable_is_empty(tmp_path: Path, mo
     assert told.get_secret_value() == "p@ss/$w:rd'"
 
 
+def test_files_beside_ours_are_variables_where_they_are_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop_password").write_text("of the shop\n")
+    (tmp_path / "SLACK_URL").write_text("of a file")
+    (tmp_path / "keys.p12").write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setenv("ANALYTICS_SECRETS", str(tmp_path))
+    monkeypatch.setenv("SHOP_PASSWORD", "")  # as Compose makes it of a variable that nobody set
+    monkeypatch.setenv("SLACK_URL", "of a variable")
+    told = Settings().environment
+    assert (told["SHOP_PASSWORD"], told["SLACK_URL"]) == ("of the shop", "of a variable")
+    assert "KEYS.P12" not in told
+
+
 def copied() -> list[str]:
     """Return what the Dockerfile copies from the repository."""
     found = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
