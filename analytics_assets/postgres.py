@@ -34,6 +34,9 @@ _KEEPALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_
 """How a machine that is gone is noticed within a minute."""
 _PASSING = ("08", "40", "53", "57", "58", "55P03")
 """SQLSTATE classes of what may be over in a moment: connection, conflict, resources, operator, system, lock."""
+_ROW = re.compile(r"\s*DETAIL:  Failing row contains .*?(?=\nCONTEXT:|\Z)", re.DOTALL)
+_KEY = re.compile(r"(Key \([^\n]*?\))=\(.*?\)(?= (?:is |already |conflicts ))", re.DOTALL)
+"""Where a server shows the rows that it refuses, which may be persons, and are nothing for logs and alerts."""
 _ENCODE = "percent-encode what is special in it (@ as %40, / as %2F, # as %23, % as %25)"
 
 
@@ -334,6 +337,8 @@ def in_words(error: Exception, database: Database) -> PostgresError:
             message = f"{where} does not let {database.user} do this: {said}. Grant it the right."
         case "57014":
             message = f"{where} took longer than it may: {said}."
+        case "55P03":
+            message = f"{where} waited in vain for what somebody else holds: {said}. See pg_stat_activity there."
         case "53100":
             message = f"{where} has no space left on its disk: {said}. Make room there, then run again."
         case "53300":
@@ -359,6 +364,7 @@ def _first_line(error: Exception) -> str:
     text = re.sub(r"\.? SQLSTATE: \w+$", "", str(error).strip())
     text = re.sub(r"^([A-Z_]+: )?(\[libpq\] )?", "", text.partition("\nQuery was: ")[0])
     text = re.split(r"(?:ERROR|FATAL|PANIC):  ", text)[-1]
+    text = _KEY.sub(r"\1", _ROW.sub("", text))
     # what the server shows of a statement is not what anybody wrote
     lines = [line.strip() for line in re.sub(r"\nLINE \d+: .*", "", text).splitlines() if line.strip(" ^.")]
     return " ".join(lines[:3]).rstrip(".") or type(error).__name__

@@ -104,6 +104,32 @@ def test_a_statement_that_takes_too_long_is_ended(database):
         ask()
 
 
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        (
+            "insert into people values (2, E'Ada\n(ada@example.com)', -1)",
+            'violates check constraint "people_age_check"',
+        ),
+        ("insert into people values (2, null, 36)", 'null value in column "name" of relation "people"'),
+        ("insert into people values (2, 'Ada (ada@example.com)', 3)", "DETAIL:  Key (name) already exists"),
+        ("create unique index twice on people (lower(name))", "DETAIL:  Key (lower(name)) is duplicated"),
+        ("insert into visits values ('Ada')", 'DETAIL:  Key (name) is not present in table "people"'),
+        ("delete from people where id = 1", 'DETAIL:  Key (name) is still referenced from table "visits"'),
+    ],
+    ids=["check", "null", "twice", "index", "nobody", "somebody"],
+)
+def test_a_row_that_is_refused_may_be_a_person_and_is_not_shown(database, statement, says):
+    database.ask("create table people (id int, name text not null unique, age int check (age > 0))")
+    database.ask("create table visits (name text references people (name))")
+    database.ask("insert into people values (1, 'Ada (ada@example.com)', 36), (1, 'ADA (ada@example.com)', 36)")
+    database.ask("insert into visits values ('Ada (ada@example.com)')")
+    with pytest.raises(PostgresError) as told, connected(Database.read(database.url(), "X")) as connection:
+        connection.cursor().execute(statement)
+    assert says in str(told.value)
+    assert "ada" not in str(told.value).lower()
+
+
 def test_a_text_comes_as_it_is_whatever_the_encoding_of_the_database(database):
     name = f"{database.name}_latin"
     database.ask(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
