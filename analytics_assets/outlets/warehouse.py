@@ -243,6 +243,7 @@ class _Publishing:
                 "the lake has no release, so there is nothing to publish, and what is served stays as it is. Run the "
                 "project first; where it ran, see whether ANALYTICS_LAKE names its lake."
             )
+        self._clear_apart()
         self.state = self._prepare()
         # a table can refer to what is released, and to nothing else
         self.tables = served({name: it for name, it in contracts.items() if name in self.release.versions})
@@ -365,25 +366,28 @@ class _Publishing:
 
     # Loading
 
+    def _clear_apart(self) -> None:
+        """Take away what a publication left that was killed: persons may be in it that were forgotten since."""
+        apart = quoted(self.apart)
+        (found,) = self.session.rows(
+            f"SELECT obj_description(to_regnamespace({literal(apart)}), 'pg_namespace') AS told"
+        )
+        if found["told"] == _APART:
+            self.session.run(f"DROP SCHEMA {apart} CASCADE")
+            self.session.commit()
+
     def _make_apart(self, tables: Sequence[ServedTable]) -> list[Loaded]:
         """Make tables beside the schema, each in a transaction; keys follow while the next one is loaded."""
         if not tables:
             return []
         apart = quoted(self.apart)
-        (there,) = self.session.rows(
-            f"SELECT obj_description(to_regnamespace({literal(apart)}), 'pg_namespace') AS told, "
-            f"to_regnamespace({literal(apart)}) IS NOT NULL AS made"
-        )
-        if there["made"] and there["told"] != _APART:
+        (found,) = self.session.rows(f"SELECT to_regnamespace({literal(apart)}) IS NOT NULL AS there")
+        if found["there"]:
             raise PostgresError(
                 f"Postgres ({self.target.database}) has a schema {self.apart} that was not made by analytics-assets, "
                 "which makes tables in one of that name: name another schema in ANALYTICS_WAREHOUSE_SCHEMA."
             )
-        self.session.run(
-            f"DROP SCHEMA IF EXISTS {apart} CASCADE",
-            f"CREATE SCHEMA {apart}",
-            f"COMMENT ON SCHEMA {apart} IS {literal(_APART)}",
-        )
+        self.session.run(f"CREATE SCHEMA {apart}", f"COMMENT ON SCHEMA {apart} IS {literal(_APART)}")
         self.session.commit()
         loaded = []
         with session(self.target.database, self.target.seconds) as finishing, ThreadPoolExecutor(1) as beside:
@@ -422,7 +426,8 @@ class _Publishing:
         self.session.run(*(f"DROP TABLE {self._name(name)}" for name in old))
         moved = f"SET SCHEMA {quoted(self.target.schema)}"
         self.session.run(*(f"ALTER TABLE {sql_name(self.apart, table.name)} {moved}" for table in made))
-        self.session.run(f"DROP SCHEMA IF EXISTS {quoted(self.apart)}")
+        if made:
+            self.session.run(f"DROP SCHEMA {quoted(self.apart)}")
 
     def _references_to(self, name: str) -> list[dict[str, Any]]:
         return self.session.rows(

@@ -577,6 +577,23 @@ def test_a_first_publication_that_was_interrupted_begins_anew(shop, monkeypatch)
     assert shop.ask("select count(*) from pg_namespace where nspname = 'analytics_loading'") == [(0,)]
 
 
+def test_what_a_killed_publication_left_is_cleared_away_by_the_next_one(shop, monkeypatch):
+    """Copies of persons are in it, which nobody would look for."""
+    left = "select count(*) from pg_tables where schemaname = 'analytics_loading' and tablename = 'dim_users'"
+
+    def kill() -> None:
+        for pid in shop.database.server.backends():
+            shop.ask("select pg_terminate_backend(%s)", pid)
+
+    shop.publish()
+    Interrupted(monkeypatch, "fact_sales", kill)
+    with pytest.raises(PostgresError):
+        shop.publish(anew=True)
+    assert shop.ask(left) == [(1,)]
+    assert shop.publish().loaded == ()
+    assert shop.ask(left) == [(0,)]
+
+
 def test_two_who_publish_at_once_take_turns(shop):
     failed: list[BaseException] = []
 
