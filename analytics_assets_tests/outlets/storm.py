@@ -34,7 +34,9 @@ from analytics_assets_tests.outlets.serving import SELECTED, Served, fill
 from analytics_assets_tests.postgres import FreshDatabase, PostgresServer, server
 from analytics_assets_tests.processes import ROOT
 
+MODULE = "analytics_assets_tests.outlets.storm"
 READERS = 8
+_TRIES = 20
 SEEN = """
 select (select release from analytics.release),
        (select count(*) || ' ' || coalesce(sum(net), 0) from analytics.fact_sales),
@@ -85,7 +87,10 @@ class Storm:
                     loader.begin()
                     if self.random.random() < killing:
                         self._kill(loader, over)
-                    while loader.answer() != f"serves {release}":
+                    tries = 0
+                    while (answer := loader.answer()) != f"serves {release}":
+                        tries += 1
+                        assert tries < _TRIES, answer
                         loader.begin()
                     self._is_served(release)
         finally:
@@ -177,7 +182,7 @@ class _Loader:
     def begin(self) -> None:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", __name__, "loader"],
+                [sys.executable, "-W", "ignore", "-m", MODULE, "loader"],
                 env=self._served.workshop.environment
                 | {
                     "ANALYTICS_WAREHOUSE_URL": self._served.database.url(),
