@@ -29,7 +29,7 @@ def served(lake: Any, contracts: Mapping[str, Any], url: str, schema: str) -> tu
     from analytics_assets.outlets.warehouse import Target, publish
     from analytics_assets.postgres import Database
 
-    target = Target(Database.read(url, "the server of the tests"), schema, "nobody_yet")
+    target = Target(Database.read(url, "the server of the tests"), schema, "nobody_yet", "shop")
     started = time.perf_counter()
     done = publish(lake, contracts, target)
     return time.perf_counter() - started, len(done.loaded), sum(one.rows for one in done.loaded)

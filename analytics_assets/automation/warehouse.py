@@ -29,7 +29,7 @@ SERVED = "served"
 _SHOWN = 200
 
 
-def warehouse_of(settings: Settings) -> "Target | None":
+def warehouse_of(settings: Settings, project: str) -> "Target | None":
     """Return where tables are served, by the settings; None where they are not.
 
     Raises:
@@ -45,7 +45,7 @@ def warehouse_of(settings: Settings) -> "Target | None":
         "ANALYTICS_WAREHOUSE_URL",
         None if password is None else password.get_secret_value(),
     )
-    return Target(database, settings.warehouse_schema, settings.warehouse_reader, settings.warehouse_seconds)
+    return Target(database, settings.warehouse_schema, settings.warehouse_reader, project, settings.warehouse_seconds)
 
 
 def warehouse_definition(graph: Graph, project: Project, settings: Settings) -> dg.AssetsDefinition:
@@ -78,7 +78,7 @@ def warehouse_definition(graph: Graph, project: Project, settings: Settings) -> 
         started = time.perf_counter()
         runtime: Runtime = getattr(context.resources, RUNTIME)
         with told_to_people():
-            target = warehouse_of(settings)
+            target = warehouse_of(settings, project.name)
             assert target is not None, "the asset is there only where a warehouse is"
             try:
                 done = publish(runtime.lake, graph.contracts(), target)
@@ -100,12 +100,12 @@ def warehouse_definition(graph: Graph, project: Project, settings: Settings) -> 
     return body
 
 
-def troubles_of(settings: Settings, release: Release) -> tuple[Trouble, ...]:
+def troubles_of(settings: Settings, project: str, release: Release) -> tuple[Trouble, ...]:
     """Say what does not fit together between the newest release and what is served."""
     from analytics_assets.outlets.warehouse import served_release
 
     try:
-        if (target := warehouse_of(settings)) is None:
+        if (target := warehouse_of(settings, project)) is None:
             return ()
         number = served_release(target)
     except PostgresError as error:

@@ -59,7 +59,7 @@ def serve(
     from analytics_assets.outlets.warehouse import publish as publish_release
 
     with reading(), _asking(), open_lake(settings, project.name) as lake:
-        target = warehouse_of(settings)
+        target = warehouse_of(settings, project.name)
         assert target is not None
         done = publish_release(lake, resolve(project).contracts(), target, compare_all=compare_all, anew=anew)
     tell(

@@ -62,7 +62,7 @@ def doctor(folder: Path | None, *, mend: bool) -> None:
             cleared = clear_dead_runs(lake.root)
             console.out.print(f"called failed: {len(ended)} runs; cleared away after {len(cleared)} runs")
         found = troubles(project, resolve(project), lake, instance, _now(project))
-        found += troubles_of(settings, latest_release(lake))
+        found += troubles_of(settings, project.name, latest_release(lake))
     console.troubles(project, found)
     if found:
         sys.exit(FAILED)

@@ -51,6 +51,8 @@ COMPARED_EVERY = dt.timedelta(days=7)
 """How often whole tables are compared, and not only what was loaded."""
 _RELEASE, _TABLES, _LOADER = "release", "_tables", "_loader"
 """What a schema says of itself: to the reader which release it shows, to the loader all else."""
+_OLDEST_SERVER = 150_000
+"""The first version in whose keys a null is like a null."""
 _FEW = 5_000
 """Rows that are rather written again than compared."""
 _APART = "tables that analytics-assets makes and has not moved in yet; it is deleted, with all that is in it"
@@ -68,6 +70,7 @@ class Target:
         database: The database; its user owns what is served.
         schema: The schema.
         reader: The role that may read.
+        project: Whose tables they are: a schema is of one project.
         seconds: How long the server may take to answer.
 
     Raises:
@@ -77,6 +80,7 @@ class Target:
     database: Database
     schema: str
     reader: str
+    project: str
     seconds: int = 300
 
     def __post_init__(self) -> None:
@@ -300,8 +304,13 @@ class _Publishing:
         schema = quoted(self.target.schema)
         (there,) = self.session.rows(
             f"SELECT to_regnamespace({literal(schema)}) IS NOT NULL AS made, "
-            f"to_regclass({literal(self._name(_LOADER))}) IS NOT NULL AS ours"
+            f"to_regclass({literal(self._name(_LOADER))}) IS NOT NULL AS ours, "
+            "current_setting('server_version_num')::int AS version"
         )
+        if there["version"] < _OLDEST_SERVER:
+            raise PostgresError(
+                f"Postgres ({self.target.database}) is older than {_OLDEST_SERVER // 10_000}: serve from a newer one."
+            )
         if not there["made"]:
             self.session.run(f"CREATE SCHEMA {schema}")
         if not there["ours"]:
@@ -311,11 +320,17 @@ class _Publishing:
                 f"COMMENT ON TABLE {self._name(_RELEASE)} IS 'the release that all tables here are of'",
                 f"CREATE TABLE {self._name(_TABLES)} (name text PRIMARY KEY, shape text NOT NULL, files text NOT NULL)",
                 f"CREATE TABLE {self._name(_LOADER)} (salt text NOT NULL, reader text NOT NULL, "
-                "compared_at timestamptz)",
-                f"INSERT INTO {self._name(_LOADER)} VALUES ({literal(secrets.token_hex(16))}, '', NULL)",
+                "compared_at timestamptz, project text NOT NULL)",
+                f"INSERT INTO {self._name(_LOADER)} VALUES "
+                f"({literal(secrets.token_hex(16))}, '', NULL, {literal(self.target.project)})",
             )
         self.session.commit()
-        (told,) = self.session.rows(f"SELECT salt, reader, compared_at FROM {self._name(_LOADER)}")
+        (told,) = self.session.rows(f"SELECT salt, reader, compared_at, project FROM {self._name(_LOADER)}")
+        if told["project"] != self.target.project:
+            raise PostgresError(
+                f"schema {self.target.schema} of Postgres ({self.target.database}) serves project {told['project']}: "
+                f"name another schema for {self.target.project} in ANALYTICS_WAREHOUSE_SCHEMA."
+            )
         tables = self.session.rows(f"SELECT name, shape, files FROM {self._name(_TABLES)}")
         return _State(
             told["salt"],

@@ -32,11 +32,14 @@ class Served:
     reader: str
     schema: str = SCHEMA
     seconds: int = 60
+    project: str = "workshop"
     loader: str = "postgres"
 
     @property
     def target(self) -> Target:
-        return Target(Database.read(self.database.url(self.loader), "X"), self.schema, self.reader, self.seconds)
+        return Target(
+            Database.read(self.database.url(self.loader), "X"), self.schema, self.reader, self.project, self.seconds
+        )
 
     @property
     def tables(self) -> dict[str, ServedTable]:

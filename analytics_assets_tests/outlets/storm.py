@@ -32,7 +32,7 @@ from analytics_assets_tests import deliveries
 from analytics_assets_tests.conftest import Workshop, day
 from analytics_assets_tests.outlets.serving import SELECTED, Served, fill
 from analytics_assets_tests.postgres import FreshDatabase, PostgresServer, server
-from analytics_assets_tests.processes import ROOT
+from analytics_assets_tests.processes import ROOT, until
 
 MODULE = "analytics_assets_tests.outlets.storm"
 READERS = 8
@@ -140,8 +140,14 @@ class Storm:
             self.wrong.append((release, *figures))
         self.seen[release] += 1
 
+    def _shown(self) -> list[Any]:
+        """Return what is served; nothing while the server picks itself up after a kill."""
+        with suppress(psycopg2.OperationalError):
+            return self.served.ask(SEEN)
+        return []
+
     def _is_served(self, release: int) -> None:
-        ((number, *figures),) = self.served.ask(SEEN)
+        ((number, *figures),) = until(self._shown, "a server that answers again")
         if (number, tuple(figures)) != (release, self.expected[release]):
             self.wrong.append((number, *figures))
 
@@ -225,7 +231,7 @@ def _load() -> None:
 
     settings = Settings()
     project = load_project(settings.project, {})
-    target = warehouse_of(settings)
+    target = warehouse_of(settings, project.name)
     assert target is not None
     for _ in sys.stdin:
         try:

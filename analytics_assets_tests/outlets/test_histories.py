@@ -201,7 +201,7 @@ class History:
     # What is served of it
 
     def publish(self, schema: str, **asked: Any) -> None:
-        target = Target(Database.read(self.database.url(), "X"), schema, self.reader, 60)
+        target = Target(Database.read(self.database.url(), "X"), schema, self.reader, "random", 60)
         publish(self.lake, self.contracts, target, **asked)
 
     def shown(self, schema: str) -> dict[str, list[str]]:

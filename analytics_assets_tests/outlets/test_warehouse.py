@@ -709,3 +709,11 @@ def test_publish_and_doctor_by_hand(shop, monkeypatch):
     assert refused.exit_code == 1
     assert "refuses the password" in refused.output
     assert "not it" not in refused.output
+
+
+def test_a_schema_is_of_one_project(shop):
+    shop.publish()
+    shop.project = "another"
+    with pytest.raises(PostgresError, match="serves project workshop: name another schema for another in ANALYTICS_"):
+        shop.publish()
+    assert shop.differences() == []
