@@ -7,6 +7,7 @@ Belongs here: the storm, for a test of a few publications and a script of many
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import os
 import random
 import signal
@@ -36,6 +37,7 @@ from analytics_assets_tests.processes import ROOT, until
 
 MODULE = "analytics_assets_tests.outlets.storm"
 READERS = 8
+KILLED = ("loader", "backend of the loader", "backend of a reader", "server")
 _TRIES = 20
 SEEN = """
 select (select release from analytics.release),
@@ -76,17 +78,18 @@ class Storm:
 
     def rage(self, publications: int, *, killing: float = 0.4) -> None:
         """Publish so often, and kill something during so large a part of the publications."""
-        over = threading.Event()
+        over, struck = threading.Event(), itertools.cycle(KILLED)
+        when = set(self.random.sample(range(publications), round(publications * killing)))
         readers = [threading.Thread(target=self._read, args=(over,)) for _ in range(READERS)]
         for reader in readers:
             reader.start()
         try:
             with _Loader(self.served) as loader:
-                for _ in range(publications):
+                for number in range(publications):
                     release = self._new_release()
                     loader.begin()
-                    if self.random.random() < killing:
-                        self._kill(loader, over)
+                    if number in when:
+                        self._kill(next(struck), loader, over)
                     tries = 0
                     while (answer := loader.answer()) != f"serves {release}":
                         tries += 1
@@ -108,9 +111,8 @@ class Storm:
         self.expected[release.number] = self.expected[other]
         return release.number
 
-    def _kill(self, loader: _Loader, over: threading.Event) -> None:
+    def _kill(self, what: str, loader: _Loader, over: threading.Event) -> None:
         over.wait(self.random.random() * 0.8)
-        what = self.random.choice(["loader", "backend of the loader", "backend of a reader", "server"])
         self.kills[what] += 1
         if what == "loader":
             loader.kill()
