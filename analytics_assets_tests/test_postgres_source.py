@@ -159,7 +159,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, database: FreshDatabase, times: in
                     database.server.ask("select pg_terminate_backend(%s)", backend)
 
     monkeypatch.setattr(postgres, "_placed", stream)
-    monkeypatch.setattr(building, "_AGAIN", dg.RetryPolicy(max_retries=2))
+    monkeypatch.setattr(building, "AGAIN", dg.RetryPolicy(max_retries=2))
     return lambda: begun[0]
 
 
