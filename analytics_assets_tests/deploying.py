@@ -29,6 +29,8 @@ from analytics_assets_tests.receivers import free_port
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 IN_WORDS = re.compile(r"\$\{(\w+)(?::?-([^}]*)|:\?[^}]*)\}")
 STAYING = ("code", "webserver", "daemon")
+SENSOR = "query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor { id } } }"
+STOP_SENSOR = "mutation ($id: String!) { stopSensor(id: $id) { __typename } }"
 LAUNCH = """
 mutation ($run: ExecutionParams!) {
   launchRun(executionParams: $run) {
@@ -182,6 +184,13 @@ class Deployment:
     def events(self, run_id: str) -> str:
         """Return the record of a run."""
         return "\n".join(text for (text,) in self.ask("select event from event_logs where run_id = %s", run_id))
+
+    def stop_sensor(self, name: str) -> None:
+        """Stop a sensor as a person does in the UI."""
+        place = {"repositoryName": "__repository__", "repositoryLocationName": "analytics_assets"}
+        found = self.ui.ask(SENSOR, sensor=place | {"sensorName": name})["sensorOrError"]
+        stopped = self.ui.ask(STOP_SENSOR, id=found["id"])["stopSensor"]
+        assert stopped["__typename"] == "StopSensorMutationResult", stopped
 
     def launch(self, **tags: str) -> str:
         """Start a daily run as a person does in the UI."""

@@ -157,6 +157,8 @@ def test_a_check_that_fails_is_recorded_and_told(place: Place) -> None:
 @pytest.mark.parametrize("victim", [*STAYING, "postgres"])
 def test_whatever_dies_during_a_run_the_day_is_released_and_the_record_true(place: Place, victim: str) -> None:
     deployment = place.deployment
+    deployment.stop_sensor("new_files")  # the day is run once, when the test says so
+    until(lambda: {status for _, status, _ in deployment.runs()} <= ENDED, "the end of every run")
     place.deliver(place.delivered[0] % 2 + 1)
     expected = place.undisturbed()
     with ExitStack() as held:
