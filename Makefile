@@ -34,13 +34,14 @@ lint: .venv/.dev ## Check style, format and layers.
 types: .venv/.dev ## Check types, strictly.
 	$(BIN)/mypy
 
-bench: .venv/.dev ## Measure the shop, a daily run, product analytics against a scan, lifetime value, and the road against a script (needs the data of examples/online_retail).
+bench: .venv/.dev ## Measure the shop, a daily run, product analytics against a scan, lifetime value, the history and the warehouse in Postgres, and the road against a script (needs the data of examples/online_retail).
 	$(BIN)/python benchmarks/shop.py
 	$(BIN)/python benchmarks/daily.py
 	$(BIN)/python benchmarks/product_analytics.py
 	$(BIN)/python benchmarks/lifetime.py
 	$(BIN)/python benchmarks/road.py
 	$(BIN)/python benchmarks/history.py
+	$(BIN)/python benchmarks/warehouse.py
 
 clean: ## Remove the environment, the tables and the history.
 	rm -rf .venv .dagster_home lake exports charts reports

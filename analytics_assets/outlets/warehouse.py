@@ -107,7 +107,7 @@ class Loaded:
         rows: Rows that were written.
         days: Days that were touched, of a table that is kept by day.
         cleaned: Texts in which NUL, which Postgres cannot hold, became U+FFFD.
-        taken: Rows that were deleted, by their keys: those that changed among them.
+        taken: Rows that were deleted, for the lake has none with their keys any more.
     """
 
     table: str
